@@ -1,0 +1,71 @@
+"""Groundtune: build every option on your own data, race them honestly, ship the winner.
+
+The public surface is `__all__`; each name is imported on first use, so that `import groundtune` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Answer": "groundtune.types",
+    "Audience": "groundtune.types",
+    "Caller": "groundtune.types",
+    "Candidate": "groundtune.types",
+    "Citation": "groundtune.types",
+    "Example": "groundtune.types",
+    "Hit": "groundtune.types",
+    "Verdict": "groundtune.types",
+    "GroundtuneError": "groundtune.errors",
+    "ask": "groundtune.verbs",
+    "decide": "groundtune.verbs",
+    "doctor": "groundtune.verbs",
+    "evaluate": "groundtune.verbs",
+    "init": "groundtune.verbs",
+    "models": "groundtune.verbs",
+    "report": "groundtune.verbs",
+    "search": "groundtune.verbs",
+    "sync": "groundtune.verbs",
+    "train": "groundtune.verbs",
+}
+
+if TYPE_CHECKING:
+    from groundtune.errors import GroundtuneError
+    from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Hit, Verdict
+    from groundtune.verbs import ask, decide, doctor, evaluate, init, models, report, search, sync, train
+
+__all__ = [
+    "Answer",
+    "Audience",
+    "Caller",
+    "Candidate",
+    "Citation",
+    "Example",
+    "GroundtuneError",
+    "Hit",
+    "Verdict",
+    "__version__",
+    "ask",
+    "decide",
+    "doctor",
+    "evaluate",
+    "init",
+    "models",
+    "report",
+    "search",
+    "sync",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'groundtune' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,126 @@
+"""Every extension seam on one screen. A plugin implements one of these and is named `provider:name` in the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from groundtune.types import Answer, Audience, Caller, Chunk, Document, Example, Generation, Hit, Message
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total) as work advances; the command line draws it as a bar with an estimate."""
+
+
+class LanguageModel(Protocol):
+    """Answers conversations. `models/` holds `embedded`, `hf`, `openai` and `fake`."""
+
+    name: str
+    fingerprint: str
+    """Changes whenever answers may: weights, engine, precision, template, version."""
+    local: bool
+    """True when it runs on this machine's cores (cost per core-hour), False when a server bills tokens."""
+
+    def generate(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Generation]:
+        """Greedy answers, one a conversation, in order. Raises ModelFailure."""
+        ...
+
+    def count_tokens(self, text: str) -> int: ...
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    name: str
+    fingerprint: str
+    dimensions: int
+    max_tokens: int
+    """Tokens beyond this are not read."""
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 [len(texts), dimensions], each row of length 1."""
+        ...
+
+    def count_tokens(self, text: str) -> int: ...
+
+
+class Reranker(Protocol):
+    """Orders a question's passages anew."""
+
+    name: str
+    fingerprint: str
+
+    def score(self, question: str, passages: Sequence[str]) -> list[float]: ...
+
+
+class Source(Protocol):
+    """Where documents come from."""
+
+    name: str
+
+    def scan(self) -> Iterator[SourceItem]: ...
+
+
+class SourceItem(Protocol):
+    """One document as its source holds it."""
+
+    id: str
+    path: Path
+    modified: float
+    size: int
+
+
+class Index(Protocol):
+    """A versioned projection of chunks and vectors. It is handed vectors and never makes one."""
+
+    def replace(self, documents: Mapping[str, Sequence[tuple[Chunk, int, np.ndarray]]]) -> None:
+        """Put every named document's (chunk, audience id, vector) in place of what it held; an empty list removes it."""
+        ...
+
+    def search(self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int) -> list[FoundChunk]:
+        """The k best rows of each retriever among the allowed audience ids, unfused."""
+        ...
+
+    def count(self) -> int: ...
+
+
+class FoundChunk(Protocol):
+    """A row of the index with its rank in each retriever that found it."""
+
+    chunk: Chunk
+    audience: int
+    ranks: Mapping[str, int]
+
+
+class Metric(Protocol):
+    """One item's score in [0, 1], or None where the metric does not apply to the item."""
+
+    def __call__(self, example: Example, answer: Answer) -> float | None: ...
+
+
+class Respondent(Protocol):
+    """Anything that answers examples in a batch: what `evaluate` takes, so that it knows neither retrieval nor training."""
+
+    def __call__(self, examples: Sequence[Example]) -> list[Answer]: ...
+
+
+class Retriever(Protocol):
+    """Finds readable chunks; handed to the assistant and to training, so that both see what production sees."""
+
+    fingerprint: str
+    """Changes whenever results may: index version, embedder, settings, policy version."""
+
+    def search(self, question: str, *, caller: Caller, k: int) -> list[Hit]:
+        """The k best chunks that the caller may read, best first, each checked against the newest policy."""
+        ...
+
+    def document(self, document: str, *, caller: Caller) -> Document:
+        """Raises NotFound, with the same words, for a document that is absent and for one that the caller may not read."""
+        ...
+
+    def audience(self, document: str) -> Audience:
+        """Who may read it now; nobody when unknown."""
+        ...

@@ -1,0 +1,345 @@
+"""Values that cross rooms: frozen dataclasses with no behaviour beyond their own invariants. Knows nothing of any room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+EVERYONE = "everyone"
+"""The principal that every caller has."""
+
+LOCAL = "local"
+"""The single principal that documents and questions belong to outside a workspace."""
+
+# --- access -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who may read: a caller that holds at least one principal of *every* clause and none of `denied`.
+
+    No clause at all means nobody: what is unknown is readable by no one.
+    """
+
+    clauses: frozenset[frozenset[str]] = frozenset()
+    denied: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, *principals: str, denied: tuple[str, ...] = ()) -> Audience:
+        """One clause: any of `principals` may read, unless they hold one of `denied`."""
+        return cls(frozenset({frozenset(principals)}) if principals else frozenset(), frozenset(denied))
+
+
+NOBODY = Audience()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. Every caller also holds `everyone`."""
+
+    principals: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "principals", frozenset(self.principals) | {EVERYONE})
+
+    @classmethod
+    def of(cls, *principals: str) -> Caller:
+        return cls(frozenset(principals))
+
+
+# --- documents ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One unit of a source as Markdown text."""
+
+    id: str
+    """Stable within a workspace: the path below the documents folder, with forward slashes."""
+    title: str
+    text: str
+    """Markdown. Offsets of chunks, evidence and citations count characters of this text."""
+    content_hash: str
+    """SHA-256 of the source bytes, hex."""
+    source: str = "files"
+    format: str = "md"
+    """What the content is, not what its name says: md, html, docx, pdf, ..."""
+    modified: float = 0.0
+    """Seconds since the epoch."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of a document: `document.text[start:end] == text`."""
+
+    id: str
+    """`document#start-end`, unique and derived from content position only."""
+    document: str
+    text: str
+    start: int
+    end: int
+    headings: tuple[str, ...] = ()
+    """Heading path from the top of the document, outermost first."""
+    tokens: int = 0
+    """Length in the embedder's tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk found for a query and readable by the caller who asked."""
+
+    chunk: Chunk
+    title: str
+    score: float
+    """Fused score; larger is better; comparable within one query only."""
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    """1-based rank in each retriever that returned it: {"text": 3, "vector": 1}."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+# --- questions ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The span of a document that supports an answer, named by a verbatim quote."""
+
+    document: str
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled item. Empty `answers` means unanswerable from the documents."""
+
+    id: str
+    question: str
+    answers: tuple[str, ...]
+    history: tuple[Message, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    facts: tuple[str, ...] = ()
+    group: str = ""
+    """Items that share evidence share a group; empty until `dataset.split.assign_groups` fills it."""
+    kind: str = ""
+    principals: tuple[str, ...] = ()
+    """Who asks; the question is asked with exactly these."""
+    origin: str = ""
+    """`file:line` where the item was read."""
+
+
+Split = Literal["train", "dev", "test"]
+
+
+# --- candidates ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NearestExamples:
+    """Few-shot: the k training examples nearest to the question, among those that the caller may read."""
+
+    k: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedContext:
+    """Retrieval: the k best chunks that the caller may read, at most `max_tokens` of them (model tokens)."""
+
+    k: int = 3
+    max_tokens: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How weights are made from the training examples."""
+
+    method: Literal["lora"] = "lora"
+    objective: Literal["sft", "raft"] = "sft"
+    epochs: int = 3
+    learning_rate: float = 1e-3
+    """Peak of a linear schedule with warm-up. LoRA wants about ten times what full tuning wants."""
+    batch_size: int = 8
+    rank: int = 16
+    alpha: int = 32
+    max_length: int = 1024
+    """Model tokens of prompt + answer. A longer prompt loses distractors, never the answer."""
+    distractors: int = 2
+    """raft: hard negatives from the production retriever, so that gold + distractors equals the k of serving."""
+    gold_share: float = 0.8
+    """raft: share of answerable examples whose gold chunk is present."""
+    unanswerable_share: float = 0.1
+    """raft: share of examples turned into "not in the documents" by leaving the gold chunk out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A recipe for an assistant, plain data. The five standard ones differ only in which fields are present."""
+
+    name: str
+    model: str
+    """`provider:name`, e.g. `embedded:smollm2`."""
+    prompt: str = "answer"
+    """Template in `prompting/templates`."""
+    examples: NearestExamples | None = None
+    context: RetrievedContext | None = None
+    tuning: Tuning | None = None
+    max_new_tokens: int = 48
+
+
+# --- answers ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a language model returned for one conversation."""
+
+    text: str
+    usage: Usage = Usage()
+    finish: Literal["stop", "length"] = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A span that supports the answer: `document.text[start:end] == quote`."""
+
+    number: int
+    """1-based position of the chunk among the sources shown to the model."""
+    document: str
+    title: str
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str
+    citations: tuple[Citation, ...] = ()
+    abstained: bool = False
+    reason: str = ""
+    """Why it abstained, in words a person can act on; empty otherwise."""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    """Wall time of this answer when asked alone; 0 when it came out of a batch (latency is measured apart)."""
+    context: tuple[str, ...] = ()
+    """Ids of the chunks shown to the model, in order."""
+
+
+NOT_IN_DOCUMENTS = "Not in the documents."
+"""What an assistant says when it does not know."""
+
+
+# --- results ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One item's result for one candidate; enough to recompute every figure."""
+
+    candidate: str
+    item: str
+    group: str
+    kind: str
+    fold: int
+    seed: int
+    answer: str
+    metrics: Mapping[str, float]
+    """Metric name -> value in [0, 1]; an absent metric does not apply to this item."""
+    abstained: bool = False
+    usage: Usage = Usage()
+    context: tuple[str, ...] = ()
+    citations: tuple[Citation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    low: float
+    high: float
+    level: float = 0.95
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Seconds an answer takes at batch 1, candidates interleaved."""
+
+    p50: float
+    p95: float
+    mean: float
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Currency units per 1,000 answers, plus what it takes once."""
+
+    per_1000_answers: float
+    setup: float
+    currency: str = "USD"
+    basis: str = ""
+    """How it was computed: prices per token, or core-hours x price."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateReport:
+    """One candidate's results."""
+
+    candidate: Candidate
+    metrics: Mapping[str, float]
+    """Mean over items."""
+    intervals: Mapping[str, Interval]
+    items: int
+    latency: Latency | None = None
+    cost: Cost | None = None
+    tokens: Usage = Usage()
+    """Mean per answer, rounded."""
+    not_applicable: str = ""
+    """Why it was not run; empty when it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A paired contrast of two candidates on the same items: difference = a - b."""
+
+    a: str
+    b: str
+    metric: str
+    difference: float
+    interval: Interval
+    p_value: float
+    """Two-sided, unadjusted."""
+    p_adjusted: float
+    """Holm over the family."""
+    p_not_worse: float
+    """One-sided: test of "a is worse than b by the margin or more", Holm-adjusted over the family."""
+    test: str
+    items: int
+    groups: int
+
+
+VerdictKind = Literal["superior", "cheapest non-inferior", "inconclusive", "none good enough"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome with its reason. `winner` is None unless the evidence names one; `provisional` is then what to use meanwhile."""
+
+    kind: VerdictKind
+    winner: str | None
+    provisional: str | None
+    reason: str
+    further_questions: int | None = None
+    """How many further questions would settle an inconclusive verdict, at the effect seen."""
