@@ -335,7 +335,7 @@ VerdictKind = Literal["superior", "cheapest non-inferior", "inconclusive", "none
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome with its reason. `winner` is None unless the evidence names one; then `provisional` is what to use meanwhile."""
+    """The outcome with its reason. `winner` is None unless the evidence names one; `provisional` is then the choice."""
 
     kind: VerdictKind
     winner: str | None
