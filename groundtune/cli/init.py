@@ -1,0 +1,33 @@
+"""`groundtune init`: a new workspace with an explicit, commented configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import groundtune
+from groundtune.cli import output
+from groundtune.cli.options import HERE, Json
+
+
+def command(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of the workspace; made if absent.")] = HERE,
+    documents: Annotated[str, typer.Option(metavar="DIR", help="Folder of documents, from the workspace.")] = "documents",
+    questions: Annotated[str, typer.Option(metavar="FILE", help="Questions as JSONL, from the workspace.")] = "questions.jsonl",
+    model: Annotated[str, typer.Option(metavar="NAME", help="Model to build on, provider:name.")] = "embedded:smollm2",
+    demo: Annotated[bool, typer.Option("--demo", help="Copy the shipped documents and questions into it.")] = False,
+    json: Json = False,
+) -> None:
+    """Make a workspace.
+
+    Writes groundtune.toml with every setting explained. Nothing that exists is overwritten.
+    """
+    made = groundtune.init(directory, documents=documents, questions=questions, model=model, demo=demo)
+    if json:
+        output.document(made)
+        return
+    for name in made.written:
+        output.line(f"wrote {name}")
+    output.note(f"next: groundtune sync -w {directory}" if str(directory) != "." else "next: groundtune sync")

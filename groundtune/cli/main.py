@@ -1,0 +1,122 @@
+"""Entry point: finds the command, imports only its module, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated
+
+import typer
+import typer.main
+
+import groundtune
+from groundtune.cli import output
+from groundtune.errors import GroundtuneError, UsageError, WorkspaceError
+
+COMMANDS = ("init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
+"""In the order of a first use; each is a module of this folder with a function `command`."""
+
+INTERRUPTED = 130
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""What the machine refuses: no defect of this program."""
+
+
+def application(names: Sequence[str] = COMMANDS) -> typer.Typer:
+    """The command line with the named commands only, so that using one imports no other."""
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    app.callback()(_common)
+    for name in names:
+        app.command(name)(import_module(f"groundtune.cli.{name}").command)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        output.line(f"groundtune {groundtune.__version__}")
+        raise typer.Exit
+
+
+def _common(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Build every option on your own data, race them with honest statistics, ship the winner.
+
+    With --json, standard output is one JSON document and everything else goes to standard error.
+
+    \b
+    Exit codes:
+      0  done, an inconclusive verdict included
+      2  usage or configuration
+      3  documents or questions
+      4  not found: model, document, candidate, file or run
+      5  an optional package is missing
+      6  access denied
+      7  a model could not load, answer or train
+      8  the workspace or the machine: locked, read-only, full, damaged
+    130  interrupted; the same command goes on where it stopped
+      1  a defect of this program
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(words))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command and return its exit code; never raises."""
+    options = words[: words.index("--")] if "--" in words else words
+    as_json, debug = "--json" in options, "--debug" in options
+    first = next((word for word in words if not word.startswith("-")), "")
+    command = typer.main.get_command(application((first,) if first in COMMANDS else COMMANDS))
+    try:
+        result = command.main(args=list(words), prog_name="groundtune", standalone_mode=False)
+    except typer.TyperException as error:
+        about = _line([first, "--help"] if first in COMMANDS else ["--help"])
+        return output.fail(UsageError(error.format_message(), remedy=f"See: {about}"), as_json=as_json)
+    except GroundtuneError as error:
+        return output.fail(error, as_json=as_json, trace=traceback.format_exc() if debug else "")
+    except (KeyboardInterrupt, typer.Abort):
+        result = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more to say
+        return 0
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NOT_OURS:
+            refused = WorkspaceError(error.strerror or str(error), subject=str(error.filename or ""), remedy=_REFUSED)
+            return output.fail(refused, as_json=as_json, trace=traceback.format_exc() if debug else "")
+        defect = GroundtuneError(f"{type(error).__name__}: {error}", remedy=_again(words))
+        return output.fail(defect, as_json=as_json, trace=traceback.format_exc() if debug else "")
+    if result == INTERRUPTED:
+        stop = GroundtuneError("interrupted; every finished step is kept.", remedy=f"To go on, run again: {_line(words)}")
+        stop.exit_code = INTERRUPTED
+        return output.fail(stop, as_json=as_json)
+    return result if isinstance(result, int) else 0
+
+
+_REFUSED = "Give write access to the folder or free some space, then run the same command again: finished steps are kept."
+
+
+def _line(words: Sequence[str]) -> str:
+    return shlex.join(["groundtune", *words])
+
+
+def _again(words: Sequence[str]) -> str:
+    return f"This is a defect of groundtune. For the traceback run: {_line(['--debug', *words])}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Tables of results from plain data. Knows the shape of report.json, computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from groundtune.cli import output
+
+
+def candidates(reports: Sequence[Mapping[str, Any]], *, metric: str | None = None) -> str:
+    """One row a candidate: its metrics (the primary one first, with its interval), latency and cost."""
+    names = sorted({name for report in reports for name in report["metrics"]}, key=lambda name: (name != metric, name))
+    rows, absent = [], []
+    for report in reports:
+        name = report["name"] if "name" in report else report["candidate"]["name"]
+        if report.get("not_applicable"):
+            absent.append(f"{name}: not applicable: {report['not_applicable']}")
+            continue
+        latency, cost = report.get("latency"), report.get("cost")
+        rows.append(
+            (
+                name,
+                *(_score(report, name, interval=name == metric) for name in names),
+                f"{latency['p50']:.2f}" if latency else "",
+                f"{latency['p95']:.2f}" if latency else "",
+                f"{cost['per_1000_answers']:.4f}" if cost else "",
+            )
+        )
+    headings = ("candidate", *names, "p50 s", "p95 s", "cost/1000")
+    filled = [column for column in range(len(headings)) if column == 0 or any(row[column] for row in rows)]
+    grid = output.table([headings[column] for column in filled], [[row[column] for column in filled] for row in rows])
+    return "\n".join([grid, *absent])
+
+
+def _score(report: Mapping[str, Any], name: str, *, interval: bool) -> str:
+    if name not in report["metrics"]:
+        return ""
+    value = f"{report['metrics'][name]:.3f}"
+    bounds = (report.get("intervals") or {}).get(name)
+    return f"{value} [{bounds['low']:.3f}, {bounds['high']:.3f}]" if interval and bounds else value
+
+
+def verdict(found: Mapping[str, Any]) -> str:
+    """The verdict, its winner or provisional choice, and the reason."""
+    choice = f"winner: {found['winner']}" if found["winner"] else "winner: none"
+    if not found["winner"] and found["provisional"]:
+        choice += f" (provisional choice: {found['provisional']})"
+    lines = [f"verdict: {found['kind']}", choice, f"reason: {found['reason']}"]
+    if found.get("further_questions"):
+        lines.append(f"further questions needed: about {found['further_questions']}")
+    return "\n".join(lines)
