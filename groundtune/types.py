@@ -114,6 +114,10 @@ class Evidence:
 
     document: str
     quote: str
+    spans: tuple[tuple[int, int], ...] = ()
+    """Where the quote's pieces stand in the document's text, [start, end); empty until `dataset.check` located it."""
+    sections: tuple[str, ...] = ()
+    """The heading paths of the sections in which the spans begin, outermost first, joined by " > "; "" before any heading."""
 
 
 @dataclass(frozen=True, slots=True)
