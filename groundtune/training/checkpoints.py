@@ -1,0 +1,81 @@
+"""Where an interrupted training continues: tensors in one safetensors file, never pickle. Knows no model and no data."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+log = logging.getLogger(__name__)
+
+FILE = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state after `step` steps; everything else follows from the training's identity."""
+
+    step: int
+    losses: tuple[float, ...]
+    """Loss of each step so far."""
+    seconds: float
+    weights: dict[str, torch.Tensor]
+    optimiser: dict[str, torch.Tensor]
+    """AdamW's moments by `parameter/moment`."""
+    rng: dict[str, torch.Tensor]
+    """Generator states by device: uint8 [n]."""
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, identity: str) -> None:
+    """Write it in one piece: a crash leaves the previous one or this one."""
+    tensors: dict[str, torch.Tensor] = {}
+    for room in ("weights", "optimiser", "rng"):
+        for name, tensor in getattr(checkpoint, room).items():
+            tensors[f"{room}:{name}"] = tensor.detach().cpu().contiguous()
+    about = {"step": checkpoint.step, "losses": checkpoint.losses, "seconds": checkpoint.seconds}
+    write_atomically(folder / FILE, save(tensors, metadata={"identity": identity, "about": json.dumps(about)}))
+
+
+def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
+    """The checkpoint of the training `identity`; None when there is none, or when it is damaged or another training's."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    rooms: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "optimiser": {}, "rng": {}}
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            if metadata.get("identity") != identity:
+                log.warning("%s belongs to another training; starting anew", path)
+                return None
+            about = json.loads(metadata["about"])
+            for key in stored.keys():  # noqa: SIM118 - a handle of safetensors, not a mapping
+                room, name = key.split(":", 1)
+                rooms[room][name] = stored.get_tensor(key)
+        return Checkpoint(about["step"], tuple(about["losses"]), about["seconds"], **rooms)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        log.warning("%s is damaged (%s); starting anew", path, error)
+        return None
+
+
+def remove_checkpoint(folder: Path) -> None:
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside, flush to disk, rename."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,225 @@
+"""The training loop: a network with LoRA factors, encoded pairs in, trained factors out. Knows torch; knows no names and no text."""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+
+from groundtune.errors import ModelFailure
+from groundtune.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from groundtune.training.encode import IGNORED, EncodedPair, schedule
+from groundtune.types import Tuning
+
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises."""
+MAX_NORM = 1.0
+"""Gradients are scaled down to this norm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What the loop hands back: the factors and how it went."""
+
+    factors: dict[str, torch.Tensor]
+    """LoRA factors under PEFT's names: float32, on the CPU."""
+    losses: tuple[float, ...]
+    """Mean loss of an answer token in each step's batch, before that step."""
+    tokens: int
+    """Non-padding tokens seen."""
+    seconds: float
+    peak_memory_bytes: int
+    resumed_at: int
+    """Step at which it continued; 0 when it started anew."""
+
+
+def lora_config(tuning: Tuning, *, base: str) -> LoraConfig:
+    """LoRA on every linear layer but the head."""
+    return LoraConfig(
+        r=tuning.rank,
+        lora_alpha=tuning.alpha,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=base,
+        inference_mode=True,
+    )
+
+
+def fit(
+    network: nn.Module,
+    pairs: Sequence[EncodedPair],
+    tuning: Tuning,
+    *,
+    seed: int,
+    folder: Path,
+    identity: str,
+    base: str = "",
+    checkpoint_seconds: float = 20.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Trained:
+    """Train LoRA factors on `network` (a transformers causal language model, which is changed).
+
+    Deterministic for a seed on one machine with one number of threads. `folder` receives a checkpoint every `checkpoint_seconds`;
+    a call with the same `identity` continues there with the same trajectory. `progress(done, total)` is called after each step.
+    Raises ModelFailure when the loss is not finite or memory runs out.
+    """
+    with _generators(seed) as device, _named_failures():
+        model = _prepare(network, lora_config(tuning, base=base), device)
+        factors = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        optimiser = torch.optim.AdamW(factors.values(), lr=tuning.learning_rate, weight_decay=0.0, fused=True)
+        steps = schedule([len(pair.ids) for pair in pairs], epochs=tuning.epochs, batch_size=tuning.batch_size, seed=seed)
+        done, losses, before = 0, [], 0.0
+        stored = load_checkpoint(folder, identity=identity)
+        if stored is not None:
+            _restore(stored, factors, optimiser)
+            done, losses, before = stored.step, list(stored.losses), stored.seconds
+        resumed_at, saved, started = done, time.monotonic(), time.monotonic()
+        model.train()
+        for step in range(done, len(steps)):
+            for group in optimiser.param_groups:
+                group["lr"] = tuning.learning_rate * rate(step, len(steps))
+            batch = [pairs[position] for position in steps[step]]
+            loss = _step(model, batch, device)
+            losses.append(loss)
+            if not math.isfinite(loss):
+                raise ModelFailure(
+                    f"the loss is {loss} at step {step + 1} of {len(steps)} (pairs {', '.join(pair.id for pair in batch)}).",
+                    subject=base or "training",
+                    remedy=f"Lower training.learning_rate (now {tuning.learning_rate:g}).",
+                )
+            torch.nn.utils.clip_grad_norm_(factors.values(), MAX_NORM)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            if step + 1 < len(steps) and time.monotonic() - saved >= checkpoint_seconds:
+                seconds = before + time.monotonic() - started
+                save_checkpoint(folder, _snapshot(step + 1, losses, seconds, factors, optimiser, device), identity=identity)
+                saved = time.monotonic()
+            if progress is not None:
+                progress(step + 1, len(steps))
+        trained = Trained(
+            factors={_peft_name(name): parameter.detach().float().cpu().clone() for name, parameter in factors.items()},
+            losses=tuple(losses),
+            tokens=sum(len(pair.ids) for pair in pairs) * tuning.epochs,
+            seconds=before + time.monotonic() - started,
+            peak_memory_bytes=_peak_memory(device),
+            resumed_at=resumed_at,
+        )
+    return trained
+
+
+def rate(step: int, steps: int) -> float:
+    """Factor of the learning rate: up in a straight line over the first tenth of the steps, then down to nothing."""
+    warm = max(1, round(WARM_UP * steps))
+    return (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm + 1)
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is fast there; on a CPU without its instructions it is several times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("sve_bf16") or able.get("bf16"))
+
+
+def batch_loss(model: nn.Module, batch: Sequence[EncodedPair], device: torch.device) -> torch.Tensor:
+    """Mean cross-entropy over the batch's answer tokens.
+
+    Rows are padded on the right: under a causal mask no answer sees the padding, so no mask is needed. The head is applied only
+    at positions where some row has an answer token to predict.
+    """
+    width = max(len(pair.ids) for pair in batch)
+    ids = torch.zeros(len(batch), width, dtype=torch.long)
+    labels = torch.full((len(batch), width), IGNORED, dtype=torch.long)
+    for row, pair in enumerate(batch):
+        ids[row, : len(pair.ids)] = torch.tensor(pair.ids)
+        labels[row, : len(pair.labels)] = torch.tensor(pair.labels)
+    targets = labels[:, 1:]  # position t predicts token t + 1
+    positions = (targets != IGNORED).any(dim=0).nonzero().squeeze(1)
+    logits = model(input_ids=ids.to(device), logits_to_keep=positions.to(device), use_cache=False).logits
+    flat = targets[:, positions].to(device).reshape(-1)
+    return nn.functional.cross_entropy(logits.float().reshape(len(flat), -1), flat, ignore_index=IGNORED)
+
+
+def _step(model: nn.Module, batch: Sequence[EncodedPair], device: torch.device) -> float:
+    """Forward and backward; gradients are left on the factors."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=native_bfloat16(device)):
+        loss = batch_loss(model, batch, device)
+    loss.backward()
+    return float(loss.detach())
+
+
+def _prepare(network: nn.Module, config: LoraConfig, device: torch.device) -> PeftModel:
+    """The network with fresh factors in float32 and everything else frozen, in the precision that the device is fast in."""
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    network.to(device=device, dtype=torch.bfloat16 if native_bfloat16(device) else torch.float32)
+    model = get_peft_model(network, config, autocast_adapter_dtype=True)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+    return model
+
+
+@contextmanager
+def _generators(seed: int) -> Iterator[torch.device]:
+    """The device to train on, with its random generators seeded, and put back afterwards."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield device
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelFailure(
+            "memory ran out on the accelerator.", subject="training", remedy="Lower training.batch_size or training.max_length."
+        ) from error
+
+
+def _snapshot(
+    step: int,
+    losses: Sequence[float],
+    seconds: float,
+    factors: dict[str, nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    device: torch.device,
+) -> Checkpoint:
+    rng = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        rng["cuda"] = torch.cuda.get_rng_state(device)
+    moments = {f"{name}/{key}": value for name, parameter in factors.items() for key, value in optimiser.state[parameter].items()}
+    return Checkpoint(step, tuple(losses), seconds, dict(factors), moments, rng)
+
+
+def _restore(stored: Checkpoint, factors: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> None:
+    with torch.no_grad():
+        for name, parameter in factors.items():
+            parameter.copy_(stored.weights[name])
+    for name, parameter in factors.items():
+        keys = [key for key in stored.optimiser if key.rpartition("/")[0] == name]
+        optimiser.state[parameter] = {key.rpartition("/")[2]: stored.optimiser[key].to(parameter.device) for key in keys}
+    torch.set_rng_state(stored.rng["cpu"])
+    if "cuda" in stored.rng and torch.cuda.is_available():
+        torch.cuda.set_rng_state(stored.rng["cuda"])
+
+
+def _peft_name(name: str) -> str:
+    """PEFT's file format leaves out the adapter's name."""
+    return name.replace(".lora_A.default.", ".lora_A.").replace(".lora_B.default.", ".lora_B.")
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Most bytes held: the accelerator's, else the process's since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,161 @@
+"""Tuned weights from pairs: one call per model, a folder in PEFT's format out. Imports torch only once a training needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from groundtune.access.audience import conjoin, to_json
+from groundtune.errors import DataError, MissingExtra, UsageError
+from groundtune.interfaces import Progress
+from groundtune.training.data import TrainingPair, pairs_digest
+from groundtune.types import Tuning
+
+TRAINERS: Mapping[str, str] = {
+    "embedded": "groundtune.training.torch_lora:train_torch",
+    "hf": "groundtune.training.torch_lora:train_torch",
+    "fake": "groundtune.training.fake:train_fake",
+}
+"""Provider of the model name -> who trains it."""
+
+ABOUT = "training.json"
+"""Written last: a folder that has it is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a training made and what it took."""
+
+    adapter: Path
+    """Folder with adapter_model.safetensors, adapter_config.json and training.json."""
+    digest: str
+    """SHA-256 of adapter_model.safetensors, hex."""
+    steps: int
+    seconds: float
+    """Wall time of the steps, over all interruptions; loading and saving not counted."""
+    tokens: int
+    """Non-padding tokens seen, over all epochs."""
+    loss_first: float
+    loss_last: float
+    """Mean over the last epoch's steps."""
+    peak_memory_bytes: int
+    pairs: int
+    """Pairs trained on."""
+    too_long: tuple[str, ...] = ()
+    """Ids of pairs left out because their prompt is longer than `max_length`."""
+    resumed_at: int = 0
+    """Step at which an interrupted training continued; 0 when it ran in one piece."""
+    remembered: bool = False
+    """True when the folder already held this very training."""
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+
+Trainer = Callable[..., dict[str, Any]]
+"""(name, pairs, tuning, *, out, seed, identity, progress) -> the figures of a TrainingResult; writes the adapter to `out`."""
+
+
+def train(
+    model: str,
+    pairs: Sequence[TrainingPair],
+    tuning: Tuning,
+    *,
+    out: Path,
+    seed: int,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Tune `model` on `pairs` and leave the adapter in the folder `out`.
+
+    The same arguments on the same machine give the same bytes. An interrupted call continues from the checkpoint in `out` when it
+    is repeated; a finished one is not trained again. Raises DataError when there is nothing to learn, an answer is too long or
+    nobody may use the result, ModelFailure when the loss is not finite or memory runs out, UsageError for a model that only a
+    server holds, MissingExtra without torch.
+    """
+    provider = model.partition(":")[0]
+    if provider not in TRAINERS:
+        raise UsageError(
+            "its weights are not on this machine, so they cannot be tuned.",
+            subject=model,
+            remedy=f"Tune a model of {', '.join(sorted(TRAINERS))}, or leave the tuned candidates out.",
+        )
+    if not pairs:
+        raise DataError("there is nothing to train on.", subject=model, remedy="Add examples to the train split.")
+    audience = conjoin([pair.audience for pair in pairs])
+    if not audience.clauses:
+        raise DataError(
+            "one of the training examples is readable by nobody, so nobody could use the weights.",
+            subject=next(pair.id for pair in pairs if not pair.audience.clauses),
+            remedy="Give its documents an audience in [access].",
+        )
+    about: dict[str, Any] = {
+        "model": model,
+        "pairs_digest": pairs_digest(pairs),
+        "tuning": asdict(tuning),
+        "seed": seed,
+        "versions": _versions(),
+    }
+    identity = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    out.mkdir(parents=True, exist_ok=True)
+    finished = _finished(out, identity)
+    if finished is not None:
+        return finished
+    (out / ABOUT).unlink(missing_ok=True)
+    trainer = _trainer(TRAINERS[provider])
+    figures = trainer(model, pairs, tuning, out=out, seed=seed, identity=identity, progress=progress)
+    figures["digest"] = hashlib.sha256((out / "adapter_model.safetensors").read_bytes()).hexdigest()
+    about |= {
+        "identity": identity,
+        "figures": figures,
+        "audience": to_json(audience),
+        "examples": [pair.id for pair in pairs],
+        "documents": sorted({document for pair in pairs for document in pair.documents}),
+        "machine": platform.machine(),
+    }
+    draft = out / f".{ABOUT}"
+    draft.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(out / ABOUT)
+    return _result(out, figures)
+
+
+def _finished(out: Path, identity: str) -> TrainingResult | None:
+    """The result that `out` already holds, if it is this very training and its weights are whole."""
+    try:
+        about = json.loads((out / ABOUT).read_text(encoding="utf-8"))
+        weights = (out / "adapter_model.safetensors").read_bytes()
+    except (FileNotFoundError, ValueError):
+        return None
+    if about.get("identity") != identity or about["figures"]["digest"] != hashlib.sha256(weights).hexdigest():
+        return None
+    return _result(out, about["figures"], remembered=True)
+
+
+def _result(out: Path, figures: dict[str, Any], *, remembered: bool = False) -> TrainingResult:
+    return TrainingResult(adapter=out, remembered=remembered, **{**figures, "too_long": tuple(figures["too_long"])})
+
+
+def _trainer(reference: str) -> Trainer:
+    module, _, name = reference.partition(":")
+    try:
+        trainer: Trainer = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise MissingExtra(error.name or "torch", extra="train", wanted_by="training") from error
+    return trainer
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("groundtune", "torch", "transformers", "peft"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
