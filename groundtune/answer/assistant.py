@@ -1,0 +1,185 @@
+"""The assistant: a built candidate. It knows how a question becomes an answer, not how its parts were made or how it is scored."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from groundtune.access.audience import may_read
+from groundtune.answer.citations import cite, split_markers
+from groundtune.answer.neighbours import Neighbours
+from groundtune.errors import AccessDenied, UsageError
+from groundtune.interfaces import LanguageModel, Retriever
+from groundtune.prompting import templates
+from groundtune.types import NOT_IN_DOCUMENTS, Answer, Audience, Caller, Candidate, Example, Generation, Hit, Message
+
+NOTHING_FOUND = "Nothing that you may read was found for this question."
+NO_SHARED_WORD = "The question shares no content word with any document that you may read."
+MODEL_ABSTAINED = "The model found no answer in what it was shown."
+WEIGHTS_WITHHELD = "These weights were trained on documents that you may not read."
+
+_ABSTENTION = re.compile(r"\bnot\s+in\s+the\s+(documents?|sources?)\b", re.IGNORECASE)
+
+
+class DocumentRetriever(Retriever, Protocol):
+    """A retriever that also knows whether a question touches the documents at all."""
+
+    def shares_content_word(self, question: str, *, caller: Caller) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model will be shown for one question."""
+
+    messages: tuple[Message, ...]
+    hits: tuple[Hit, ...] = ()
+
+
+def render_prompt(
+    candidate: Candidate,
+    question: str,
+    *,
+    hits: Sequence[Hit] = (),
+    examples: Sequence[Example] = (),
+    history: Sequence[Message] = (),
+    labels: Sequence[str] = (),
+) -> tuple[Message, ...]:
+    """The conversation for one question: examples, then history, then the question with its sources.
+
+    Training pairs, the reference engine and serving all render through here, so that their tokens are the same.
+    """
+    messages: list[Message] = []
+    example_template = "label_example" if candidate.prompt == "label" else "example"
+    for example in examples:
+        messages.append(Message("user", templates.render(example_template, question=example.question)))
+        messages.append(Message("assistant", example.answers[0]))
+    messages.extend(history)
+    sources = [{"heading": heading(hit), "text": hit.chunk.text} for hit in hits]
+    values: dict[str, object] = {"question": question, "sources": sources, "unknown": NOT_IN_DOCUMENTS, "labels": list(labels)}
+    messages.append(Message("user", templates.render(candidate.prompt, **values)))
+    return tuple(messages)
+
+
+def heading(hit: Hit) -> str:
+    """Title and heading path of a hit in one line, nothing said twice."""
+    parts = [part for part in (hit.title, *hit.chunk.headings) if part]
+    return " > ".join(dict.fromkeys(parts))
+
+
+def pack(hits: Sequence[Hit], *, count_tokens: Callable[[str], int], max_tokens: int) -> list[Hit]:
+    """The longest run of best hits that fits `max_tokens` of the model's tokens; the best one always stays."""
+    packed: list[Hit] = []
+    total = 0
+    for hit in hits:
+        total += count_tokens(f"{heading(hit)}\n{hit.chunk.text}")
+        if packed and total > max_tokens:
+            break
+        packed.append(hit)
+    return packed
+
+
+class Assistant:
+    """Question (+ history, + caller) in; answer with citations, usage and seconds out.
+
+    `retriever` is needed when the candidate has `context`, `neighbours` when it has `examples`. `audience` returns who may use the
+    weights, evaluated at each request; None means untuned weights, which anybody may use.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        *,
+        model: LanguageModel,
+        retriever: DocumentRetriever | None = None,
+        neighbours: Neighbours | None = None,
+        labels: Sequence[str] = (),
+        audience: Callable[[], Audience] | None = None,
+        fingerprint: Mapping[str, object] | None = None,
+    ) -> None:
+        if candidate.context is not None and retriever is None:
+            raise UsageError("it retrieves context, but there are no documents.", subject=candidate.name, remedy="Add documents.")
+        self.candidate = candidate
+        self.model = model
+        self.labels = tuple(labels)
+        self._retriever = retriever
+        self._neighbours = neighbours
+        self._audience = audience
+        self.fingerprint: Mapping[str, object] = dict(fingerprint or {})
+        """Whatever may change an answer, beside the question: goes into the key of the answer stage."""
+
+    def ask(self, question: str, *, caller: Caller, history: Sequence[Message] = ()) -> Answer:
+        """One answer, timed. Raises AccessDenied when the caller may not use these weights."""
+        if not self._may_use(caller):
+            raise AccessDenied(
+                WEIGHTS_WITHHELD,
+                subject=self.candidate.name,
+                remedy="Ask the untuned candidate, for example --candidate rag.",
+            )
+        started = time.perf_counter()
+        example = Example(id="", question=question, answers=(), history=tuple(history), principals=tuple(sorted(caller.principals)))
+        answer = self([example])[0]
+        return replace(answer, seconds=time.perf_counter() - started)
+
+    def __call__(self, examples: Sequence[Example]) -> list[Answer]:
+        """Answers in the order of `examples`, each asked by its own principals, generated as one batch."""
+        return self.complete([self._prepare(example) for example in examples])
+
+    def complete(self, prepared: Sequence[Prompt | Answer]) -> list[Answer]:
+        """Generate the prompts as one batch; answers that need no model pass through."""
+        conversations = [prompt.messages for prompt in prepared if isinstance(prompt, Prompt)]
+        max_new_tokens = self.candidate.max_new_tokens
+        generations = iter(self.model.generate(conversations, max_new_tokens=max_new_tokens) if conversations else ())
+        return [prompt if isinstance(prompt, Answer) else self._finish(prompt, next(generations)) for prompt in prepared]
+
+    def prompt(self, example: Example) -> Prompt | Answer:
+        """What the model would be shown for `example`, or the abstention that needs no model."""
+        return self._prepare(example)
+
+    def _may_use(self, caller: Caller) -> bool:
+        return self._audience is None or may_read(self._audience(), caller)
+
+    def _prepare(self, example: Example) -> Prompt | Answer:
+        caller = Caller.of(*example.principals)
+        if not self._may_use(caller):
+            return abstain(WEIGHTS_WITHHELD)
+        hits: list[Hit] = []
+        context = self.candidate.context
+        if context is not None and self._retriever is not None:
+            question = search_text(example)
+            if not self._retriever.shares_content_word(question, caller=caller):
+                return abstain(NO_SHARED_WORD)
+            found = self._retriever.search(question, caller=caller, k=context.k)
+            hits = pack(found, count_tokens=self.model.count_tokens, max_tokens=context.max_tokens)
+            if not hits:
+                return abstain(NOTHING_FOUND)
+        shown: list[Example] = []
+        if self.candidate.examples is not None and self._neighbours is not None:
+            shown = self._neighbours.nearest(
+                example.question, principals=caller.principals, k=self.candidate.examples.k, exclude=example.id
+            )
+        messages = render_prompt(
+            self.candidate, example.question, hits=hits, examples=shown, history=example.history, labels=self.labels
+        )
+        return Prompt(messages, tuple(hits))
+
+    def _finish(self, prompt: Prompt, generation: Generation) -> Answer:
+        context = tuple(hit.chunk.id for hit in prompt.hits)
+        text, nominated = split_markers(generation.text) if prompt.hits else (generation.text.strip(), ())
+        if _ABSTENTION.search(text) or not text:
+            return Answer(NOT_IN_DOCUMENTS, abstained=True, reason=MODEL_ABSTAINED, usage=generation.usage, context=context)
+        citations = cite(text, prompt.hits, nominated=nominated)
+        return Answer(text, citations=citations, usage=generation.usage, context=context)
+
+
+def search_text(example: Example) -> str:
+    """What is searched for: the question, after the user's last turn where there is a history to refer to."""
+    asked = [message.content for message in example.history if message.role == "user"]
+    return f"{asked[-1]}\n{example.question}" if asked else example.question
+
+
+def abstain(reason: str) -> Answer:
+    """The answer that needs no model."""
+    return Answer(NOT_IN_DOCUMENTS, abstained=True, reason=reason)

@@ -1,0 +1,174 @@
+"""From a candidate to an assistant, and from training examples to weights. It wires rooms together and measures nothing."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from groundtune.access.audience import conjoin, may_read
+from groundtune.answer.assistant import Assistant, DocumentRetriever, pack, render_prompt, search_text
+from groundtune.answer.neighbours import Neighbours
+from groundtune.errors import DataError
+from groundtune.interfaces import Embedder, LanguageModel, Progress
+from groundtune.models import load_model
+from groundtune.prompting import templates
+from groundtune.store.stages import digest
+from groundtune.training.data import Pairs, pairs_digest, raft_pairs, sft_pairs
+from groundtune.training.lora import TrainingResult, train
+from groundtune.types import Audience, Caller, Candidate, Example, Hit, Message, Tuning
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What tuning made, and who may use it."""
+
+    id: str
+    """Digest of base, pairs, settings and seed."""
+    adapter: Path
+    audience: Audience
+    """The conjunction over every training pair, as it stood at training."""
+    documents: tuple[str, ...]
+    """Every document whose text or answer entered; each one's audience is asked again at every request."""
+    pairs: int
+    unreadable: tuple[str, ...]
+    """Ids of the training examples that some named user may not read; they did not enter."""
+    without_gold: tuple[str, ...]
+    """raft: ids of examples whose evidence was in no readable chunk."""
+    result: TrainingResult
+
+
+@dataclass
+class Workshop:
+    """What the candidates of one run share: each part is made once.
+
+    `audience_of` gives the audience of an example at the newest policy; `trained_for` are the principals whom the operator named
+    as users of tuned weights: each of them alone must be able to read every example that enters.
+    """
+
+    embedder: Embedder
+    retriever: DocumentRetriever | None
+    audience_of: Callable[[Example], Audience]
+    evidence: Mapping[str, Sequence[tuple[str, int, int]]]
+    """Item id -> located evidence spans (document, start, end)."""
+    trained_for: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    _models: dict[tuple[str, Path | None], LanguageModel] = field(default_factory=dict)
+
+    def model(self, name: str, adapter: Path | None = None) -> LanguageModel:
+        """The model, loaded once."""
+        key = (name, adapter)
+        if key not in self._models:
+            self._models[key] = load_model(name, adapter=adapter)
+        return self._models[key]
+
+    def release_tuned(self) -> None:
+        """Drop every loaded model that has an adapter: a fold's weights are not needed once the fold is answered."""
+        self._models = {key: model for key, model in self._models.items() if key[1] is None}
+        gc.collect()
+
+
+def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: Sequence[Example], seed: int) -> Pairs:
+    """What `candidate` would be trained on: the prompts that it will see in service, answered.
+
+    Raises DataError when no example is readable by all the users that the operator named.
+    """
+    tuning = candidate.tuning
+    if tuning is None:
+        raise DataError("it is not tuned, so there is nothing to train.", subject=candidate.name)
+    users = [Caller.of(principal) for principal in workshop.trained_for]
+
+    def render(example: Example, hits: Sequence[Hit]) -> tuple[Message, ...]:
+        return render_prompt(candidate, example.question, hits=hits, history=example.history, labels=workshop.labels)
+
+    if candidate.context is None or workshop.retriever is None:
+        pairs = sft_pairs(train_examples, users=users, audience_of=workshop.audience_of, render=render)
+    else:
+        model, context = workshop.model(candidate.model), candidate.context
+        pairs = raft_pairs(
+            train_examples,
+            retriever=workshop.retriever,
+            users=users,
+            audience_of=workshop.audience_of,
+            evidence=workshop.evidence,
+            render=render,
+            tuning=tuning,
+            k=context.k,
+            seed=seed,
+            query=search_text,
+            pack=lambda hits: pack(hits, count_tokens=model.count_tokens, max_tokens=context.max_tokens),
+        )
+    if not pairs.pairs:
+        raise DataError(
+            f"none of the {len(train_examples)} training examples may be read by all of: {', '.join(workshop.trained_for)}.",
+            subject=candidate.name,
+            remedy="Name in training.audience who will use the tuned model, or widen the [access] rules.",
+        )
+    return pairs
+
+
+def tune(
+    candidate: Candidate,
+    *,
+    workshop: Workshop,
+    train_examples: Sequence[Example],
+    folder: Path,
+    seed: int,
+    progress: Progress | None = None,
+) -> Weights:
+    """The weights of `candidate` in `folder/<id>`; made once, continued where an earlier call was interrupted."""
+    pairs = training_pairs(candidate, workshop=workshop, train_examples=train_examples, seed=seed)
+    tuning = candidate.tuning or Tuning()
+    base = workshop.model(candidate.model)
+    identity = digest({"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed})[:16]
+    result = train(candidate.model, pairs.pairs, tuning, out=folder / identity, seed=seed, progress=progress)
+    return Weights(
+        id=identity,
+        adapter=result.adapter,
+        audience=pairs.audience,
+        documents=tuple(sorted({document for pair in pairs.pairs for document in pair.documents})),
+        pairs=len(pairs.pairs),
+        unreadable=pairs.unreadable,
+        without_gold=pairs.without_gold,
+        result=result,
+    )
+
+
+def build(candidate: Candidate, *, workshop: Workshop, train_examples: Sequence[Example], weights: Weights | None = None) -> Assistant:
+    """The assistant of `candidate`. `train_examples` feed few-shot only; `weights` must be given exactly when it is tuned."""
+    if (candidate.tuning is None) != (weights is None):
+        raise DataError("tuned candidates are built with weights, others without.", subject=candidate.name)
+    model = workshop.model(candidate.model, weights.adapter if weights else None)
+    neighbours = None
+    if candidate.examples is not None:
+        neighbours = Neighbours(
+            train_examples,
+            embedder=workshop.embedder,
+            readable=lambda example, principals: may_read(workshop.audience_of(example), Caller(principals)),
+        )
+    fingerprint = {
+        "candidate": {key: value for key, value in asdict(candidate).items() if key != "name"},
+        "model": model.fingerprint,
+        "template": templates.load(candidate.prompt).digest,
+        "retriever": workshop.retriever.fingerprint if candidate.context and workshop.retriever else None,
+        "examples": digest([asdict(example) for example in train_examples]) if neighbours else None,
+        "embedder": workshop.embedder.fingerprint if neighbours else None,
+        "labels": list(workshop.labels),
+        "weights_audience": weights.id if weights else None,
+    }
+    return Assistant(
+        candidate,
+        model=model,
+        retriever=workshop.retriever if candidate.context else None,
+        neighbours=neighbours,
+        labels=workshop.labels,
+        audience=(lambda: users_of(weights, workshop.retriever)) if weights else None,
+        fingerprint=fingerprint,
+    )
+
+
+def users_of(weights: Weights, retriever: DocumentRetriever | None) -> Audience:
+    """Who may use the weights now: whoever satisfies every clause that held at training and every document's present audience."""
+    now = [] if retriever is None else [retriever.audience(document) for document in weights.documents]
+    return conjoin([weights.audience, *now])

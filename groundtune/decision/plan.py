@@ -1,0 +1,197 @@
+"""What a race will take, said before it starts, and what a budget leaves out. It measures this machine's pace; it runs nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from groundtune.config import Prices
+from groundtune.errors import UsageError
+from groundtune.interfaces import LanguageModel
+from groundtune.types import Candidate, Message
+
+_BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|hour|usd|eur|[a-z]{3})\s*$", re.IGNORECASE)
+_SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600}
+_WORDS = "the quick account of a plain working day in the office, told once more so that there is something to read "
+
+_ANSWER_TOKENS = {True: 8, False: 30}
+"""Tokens of a short answer, by whether the model was tuned on short answers."""
+
+_LOAD_SECONDS = 12.0
+"""To merge, write and compile tuned weights once; replaced by measurement in the report, where plan and reality stand together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    amount: float
+    unit: Literal["seconds", "money"]
+    text: str
+
+
+def parse_budget(text: str | None, *, currency: str) -> Budget | None:
+    """`20m`, `1.5h`, `90s` or an amount in the price table's currency such as `5USD`. Raises UsageError."""
+    if text is None:
+        return None
+    match = _BUDGET.match(text)
+    unit = match.group(2).lower() if match else ""
+    if match and unit in _SECONDS:
+        return Budget(float(match.group(1)) * _SECONDS[unit], "seconds", text)
+    if match and unit == currency.lower():
+        return Budget(float(match.group(1)), "money", text)
+    raise UsageError("not a budget.", subject=text, remedy=f"Write minutes or money, for example 20m, 1.5h or 5{currency}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What this machine does with one model."""
+
+    prompt_tokens_per_second: float
+    """Reading, in batches."""
+    answer_tokens_per_second: float
+    """Writing, in batches."""
+    single_prompt_tokens_per_second: float
+    single_answer_tokens_per_second: float
+    """The same, one request at a time."""
+    training_tokens_per_second: float | None = None
+
+
+def measure_pace(model: LanguageModel, *, batch_size: int, training_tokens_per_second: float | None) -> Pace:
+    """A few seconds of real work: two prompt lengths, two answer lengths, in a batch and alone."""
+    short, long = (Message("user", _WORDS * 2),), (Message("user", _WORDS * 20),)
+    model.generate([short], max_new_tokens=2)
+
+    def pace(size: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        read = model.generate([long] * size, max_new_tokens=1)
+        reading = time.perf_counter() - started
+        prompt_rate = sum(one.usage.input_tokens for one in read) / max(reading, 1e-6)
+        started = time.perf_counter()
+        written = model.generate([short] * size, max_new_tokens=24)
+        spent = time.perf_counter() - started - sum(one.usage.input_tokens for one in written) / prompt_rate
+        return prompt_rate, sum(one.usage.output_tokens for one in written) / max(spent, 1e-3)
+
+    single, batch = pace(1), pace(batch_size)
+    return Pace(batch[0], batch[1], single[0], single[1], training_tokens_per_second)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one candidate asks for: counted, not guessed, from rendered prompts."""
+
+    candidate: Candidate
+    items: int
+    prompt_tokens: float
+    """Mean of a prompt."""
+    trainings: int = 0
+    pairs: int = 0
+    """Training pairs of one training."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    name: Literal["train", "answer", "latency", "probe"]
+    candidate: str
+    seconds: float
+    money: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    candidate: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Planned work, with what was left out of it and what the data allow to be seen."""
+
+    stages: tuple[PlannedStage, ...]
+    left_out: tuple[LeftOut, ...]
+    currency: str
+    budget: str | None
+    items: int
+    groups: int
+    smallest_p: float
+    """The smallest two-sided p-value that these groups can reach."""
+    mde: float
+    """Smallest difference of the primary metric that the race would find with 80 % power."""
+    scheme: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def money(self) -> float:
+        return sum(stage.money for stage in self.stages)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(stage.candidate for stage in self.stages if stage.name == "answer"))
+
+
+def stages_of(
+    load: Load, *, pace: Pace, prices: Prices, local: bool, latency_requests: int, probe_items: int = 0
+) -> tuple[PlannedStage, ...]:
+    """The planned stages of one candidate. `probe_items` adds the gold-evidence probe of its model."""
+    candidate = load.candidate
+    tuned = candidate.tuning is not None
+    written = min(_ANSWER_TOKENS[tuned], candidate.max_new_tokens)
+    stages: list[PlannedStage] = []
+
+    def add(name: Literal["train", "answer", "latency", "probe"], seconds: float, answers: int) -> None:
+        tokens = (answers * load.prompt_tokens, float(answers * written))
+        stages.append(PlannedStage(name, candidate.name, seconds, price_of(seconds, tokens, candidate.model, prices, local)))
+
+    def answering(items: int) -> float:
+        return items * (load.prompt_tokens / pace.prompt_tokens_per_second + written / pace.answer_tokens_per_second)
+
+    if candidate.tuning is not None:
+        rate = pace.training_tokens_per_second or pace.prompt_tokens_per_second / 4
+        tokens = load.pairs * (load.prompt_tokens + 12) * candidate.tuning.epochs
+        add("train", load.trainings * (tokens / rate + _LOAD_SECONDS), 0)
+    add("answer", answering(load.items), load.items)
+    single = load.prompt_tokens / pace.single_prompt_tokens_per_second + written / pace.single_answer_tokens_per_second
+    add("latency", latency_requests * single, latency_requests)
+    if probe_items:
+        add("probe", answering(probe_items), probe_items)
+    return tuple(stages)
+
+
+def price_of(seconds: float, tokens: tuple[float, float], model: str, prices: Prices, local: bool) -> float:
+    """Money for `seconds` of this machine (every core counts), or for (input, output) tokens of a hosted model."""
+    if local:
+        return seconds / 3600 * (os.cpu_count() or 1) * prices.core_hour
+    price = prices.models.get(model)
+    if price is None:
+        return 0.0
+    return (tokens[0] * price.input_per_million + tokens[1] * price.output_per_million) / 1e6
+
+
+def choose(per_candidate: Mapping[str, Sequence[PlannedStage]], budget: Budget | None) -> tuple[list[PlannedStage], list[LeftOut]]:
+    """The cheapest candidates first, as long as they fit; each one that does not fit is named with what it would have taken."""
+    chosen: list[PlannedStage] = []
+    left_out: list[LeftOut] = []
+
+    def size(stages: Sequence[PlannedStage]) -> float:
+        return sum(stage.money if budget and budget.unit == "money" else stage.seconds for stage in stages)
+
+    for name, stages in sorted(per_candidate.items(), key=lambda entry: (size(entry[1]), entry[0])):
+        if budget is None or size(chosen) + size(stages) <= budget.amount:
+            chosen.extend(stages)
+        else:
+            wanted = f"{size(stages) / 60:.1f} min" if budget.unit == "seconds" else f"{size(stages):.4f}"
+            free = budget.amount - size(chosen)
+            rest = f"{free / 60:.1f} min" if budget.unit == "seconds" else f"{free:.4f}"
+            left_out.append(LeftOut(name, f"needs {wanted}, and {rest} of the budget {budget.text} are left"))
+    return chosen, left_out
+
+
+def as_json(plan: Plan) -> dict[str, object]:
+    """For report.json and `--json`."""
+    return {**asdict(plan), "minutes": plan.seconds / 60, "money": plan.money}

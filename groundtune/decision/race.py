@@ -1,0 +1,177 @@
+"""Runs the planned work: tunes, answers, scores and times every candidate on the same items. It compares nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from groundtune.answer.assistant import Assistant
+from groundtune.candidates.build import Weights, Workshop, build, tune
+from groundtune.decision.probes import GoldEvidence
+from groundtune.decision.task import Fold, Task
+from groundtune.evaluation.evaluate import evaluate
+from groundtune.evaluation.latency import measure_latency
+from groundtune.interfaces import Progress
+from groundtune.store.stages import Stages
+from groundtune.types import Answer, Candidate, Example, Latency, Score
+
+PROBE = "gold evidence"
+
+
+@dataclass
+class Outcome:
+    """Everything a race measured."""
+
+    scores: dict[str, list[Score]] = field(default_factory=dict)
+    """Candidate -> one score an item, sorted by item."""
+    weights: dict[str, list[Weights]] = field(default_factory=dict)
+    """Tuned candidate -> its weights, one a fold."""
+    latency: dict[str, Latency] = field(default_factory=dict)
+    probe: list[Score] = field(default_factory=list)
+    """The gold-evidence probe; empty where no item has evidence."""
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+    """(stage, candidate) -> wall seconds of this run; work found in the store costs nearly nothing."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Candidates that could not be built from these data, with the reason."""
+
+
+@dataclass(frozen=True)
+class Race:
+    """The race of `candidates` on `task`; `run` may be interrupted anywhere and continued by running it again."""
+
+    task: Task
+    candidates: tuple[Candidate, ...]
+    workshop: Workshop
+    stages: Stages
+    weights_folder: Path
+    batch_size: int
+    latency_requests: int
+    seed: int
+    progress: Progress | None = None
+
+    def run(self) -> Outcome:
+        outcome = Outcome()
+        for candidate in self.candidates:
+            if candidate.tuning is not None:
+                outcome.weights[candidate.name] = self._tune(candidate, outcome)
+            outcome.scores[candidate.name] = self._answer(candidate, outcome)
+            self.workshop.release_tuned()
+        with _timed(outcome, "probe", PROBE):
+            outcome.probe = self._probe()
+        outcome.latency = self._latency(outcome)
+        return outcome
+
+    def _tune(self, candidate: Candidate, outcome: Outcome) -> list[Weights]:
+        by_id = self.task.by_id()
+        made: list[Weights] = []
+        with _timed(outcome, "train", candidate.name):
+            for number, fold in enumerate(self.task.folds, start=1):
+                made.append(
+                    tune(
+                        candidate,
+                        workshop=self.workshop,
+                        train_examples=[by_id[item] for item in fold.train],
+                        folder=self.weights_folder,
+                        seed=self.seed,
+                        progress=self._named(f"train {candidate.name} {number}/{len(self.task.folds)}"),
+                    )
+                )
+        return made
+
+    def _answer(self, candidate: Candidate, outcome: Outcome) -> list[Score]:
+        scores: list[Score] = []
+        with _timed(outcome, "answer", candidate.name):
+            for number, fold in enumerate(self.task.folds):
+                weights = outcome.weights[candidate.name][number] if candidate.tuning is not None else None
+                assistant = self._build(candidate, fold, weights)
+                label = f"answer {candidate.name} {number + 1}/{len(self.task.folds)}"
+                scores += self._evaluate(assistant, assistant.fingerprint, fold, number, candidate.name, label)
+                if weights is not None:
+                    self.workshop.release_tuned()
+        return sorted(scores, key=lambda score: score.item)
+
+    def _probe(self) -> list[Score]:
+        """The first retrieving candidate's untuned model, shown the gold evidence."""
+        retriever = self.workshop.retriever
+        located = {example.id for example in self.task.examples if any(one.spans for one in example.evidence)}
+        retrieving = [candidate for candidate in self.candidates if candidate.context is not None]
+        if retriever is None or not retrieving or not located:
+            return []
+        recipe = replace(retrieving[0], name=PROBE, tuning=None, examples=None, context=None)
+        assistant = build(recipe, workshop=self.workshop, train_examples=())
+        probe = GoldEvidence(assistant, retriever=retriever)
+        scores: list[Score] = []
+        for number, fold in enumerate(self.task.folds):
+            shown = Fold(train=(), test=tuple(item for item in fold.test if item in located))
+            scores += self._evaluate(probe, probe.fingerprint, shown, number, PROBE, f"probe {PROBE}")
+        return sorted(scores, key=lambda score: score.item)
+
+    def _latency(self, outcome: Outcome) -> dict[str, Latency]:
+        """Batch 1, candidates interleaved, the first fold's weights, questions of every fold."""
+        fold = self.task.folds[0]
+        assistants = {
+            candidate.name: self._build(candidate, fold, outcome.weights[candidate.name][0] if candidate.tuning else None)
+            for candidate in self.candidates
+        }
+        by_id = self.task.by_id()
+        items = [by_id[item] for item in self.task.test_ids]
+        callables = {name: _alone(assistant) for name, assistant in assistants.items()}
+        started = time.perf_counter()
+        measured = measure_latency(callables, items, requests=self.latency_requests, progress=self._named("latency"))
+        total = sum(latency.mean * latency.requests for latency in measured.values())
+        for name, latency in measured.items():
+            share = latency.mean * latency.requests / total if total else 0.0
+            outcome.seconds["latency", name] = share * (time.perf_counter() - started)
+        return measured
+
+    def _build(self, candidate: Candidate, fold: Fold, weights: Weights | None) -> Assistant:
+        by_id = self.task.by_id()
+        return build(candidate, workshop=self.workshop, train_examples=[by_id[item] for item in fold.train], weights=weights)
+
+    def _evaluate(
+        self,
+        respondent: Callable[[Sequence[Example]], list[Answer]],
+        key: Mapping[str, object],
+        fold: Fold,
+        number: int,
+        name: str,
+        label: str,
+    ) -> list[Score]:
+        by_id = self.task.by_id()
+        return evaluate(
+            respondent,
+            [by_id[item] for item in fold.test],
+            candidate=name,
+            metrics=self.task.metrics,
+            stages=self.stages,
+            key=key,
+            batch_size=self.batch_size,
+            fold=number,
+            seed=self.seed,
+            progress=self._named(label),
+        )
+
+    def _named(self, label: str) -> Progress | None:
+        if self.progress is None:
+            return None
+        report = self.progress
+
+        def named(_: str, done: int, total: int) -> None:
+            report(label, done, total)
+
+        return named
+
+
+def _alone(assistant: Assistant) -> Callable[[Example], Answer]:
+    return lambda example: assistant([example])[0]
+
+
+@contextmanager
+def _timed(outcome: Outcome, stage: str, candidate: str) -> Iterator[None]:
+    """Notes the wall seconds of its block in `outcome.seconds`."""
+    started = time.perf_counter()
+    yield
+    outcome.seconds[stage, candidate] = time.perf_counter() - started

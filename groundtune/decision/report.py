@@ -1,0 +1,96 @@
+"""A finished race as files: report.json (every figure), report.md and report.html (for people). It computes no statistics.
+
+A report is a way out of the house like any other: it holds figures and names of recipes, and shows questions and answers only of
+items that every named reader may read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from groundtune.types import Score
+
+SCHEMA_VERSION = 1
+SCHEMA = Path(__file__).parent / "report.schema.json"
+"""JSON Schema of report.json."""
+
+_PACKAGES = ("groundtune", "numpy", "lancedb", "openvino", "openvino-genai", "torch", "transformers", "peft", "kreuzberg", "scipy", "arch")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    json: Path
+    markdown: Path
+    html: Path
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what may change a result; absent packages are left out."""
+    found: dict[str, str] = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_scores(path: Path, scores: Sequence[Score]) -> None:
+    """One line an item and candidate: everything from which the report's figures can be computed again."""
+    lines = [json.dumps(asdict(score), ensure_ascii=False, sort_keys=True) for score in scores]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_report(report: Mapping[str, Any], folder: Path) -> ReportFiles:
+    """report.json, report.md and report.html in `folder`, each in place of what was there."""
+    environment = Environment(
+        loader=PackageLoader("groundtune.decision"),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=_number, points=_points, seconds=_seconds, minutes=_minutes, interval=_interval, p=_p)
+    files = ReportFiles(folder / "report.json", folder / "report.md", folder / "report.html")
+    texts = {
+        files.json: json.dumps(report, indent=2, ensure_ascii=False, sort_keys=True) + "\n",
+        files.markdown: environment.get_template("report.md.jinja").render(report=report),
+        files.html: environment.get_template("report.html.jinja").render(report=report),
+    }
+    for path, text in texts.items():
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    return files
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _points(value: float) -> str:
+    """A share as signed percentage points."""
+    return f"{100 * value:+.1f}"
+
+
+def _interval(value: Mapping[str, float] | None) -> str:
+    return "" if value is None else f"[{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f} s"
+
+
+def _minutes(value: float) -> str:
+    return f"{value / 60:.1f} min"
+
+
+def _p(value: float) -> str:
+    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")

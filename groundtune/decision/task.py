@@ -1,0 +1,140 @@
+"""The task of a race: questions with located evidence, groups, folds and metrics, all fixed before anything is answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from groundtune.dataset.check import Span, check_evidence
+from groundtune.dataset.read import Problem, Reading
+from groundtune.dataset.split import assign_groups, folds, split
+from groundtune.errors import TooFewQuestions
+from groundtune.scoring import metric as find_metric
+from groundtune.types import Document, Example
+
+SEALED_FROM = 300
+"""From this many questions on, a test split is read once; below, every question is answered out of fold."""
+
+FEWEST = 10
+"""Below this many questions, or four groups, no paired test can reach .05 and nothing is raced."""
+
+_QUESTION_ANSWERING = ("exact_match", "f1", "contains", "abstention", "citation_precision", "citation_recall")
+_LABELS = ("label_accuracy",)
+_STRUCTURE = ("exact_match", "json_valid")
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Ids of the items that are answered, and of those that may be learned from; they share no group."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    examples: tuple[Example, ...]
+    """Every readable question, with its group, sorted by id."""
+    evidence: Mapping[str, tuple[Span, ...]]
+    """Item id -> located spans; absent where none was given or found."""
+    problems: tuple[Problem, ...]
+    metric: str
+    metrics: tuple[str, ...]
+    """What is reported; the primary one is among them."""
+    labels: tuple[str, ...]
+    """Label tasks: the labels of the training items; empty otherwise."""
+    scheme: Literal["cross-fitted", "sealed test"]
+    folds: tuple[Fold, ...]
+    has_documents: bool
+
+    @property
+    def test_ids(self) -> tuple[str, ...]:
+        return tuple(sorted(item for fold in self.folds for item in fold.test))
+
+    @property
+    def groups(self) -> int:
+        """Distinct groups among the items that are scored."""
+        tested = set(self.test_ids)
+        return len({example.group for example in self.examples if example.id in tested})
+
+    def by_id(self) -> dict[str, Example]:
+        return {example.id: example for example in self.examples}
+
+    def largest_group_share(self) -> float:
+        """Share of the scored items in the largest group."""
+        tested = set(self.test_ids)
+        counts = Counter(example.group for example in self.examples if example.id in tested)
+        return max(counts.values()) / max(1, sum(counts.values()))
+
+
+def prepare(
+    reading: Reading,
+    *,
+    document: Callable[[str], Document | None],
+    has_documents: bool,
+    metric: str,
+    principals: Sequence[str],
+    folds_wanted: int,
+    seed: int,
+) -> Task:
+    """The task of these questions. Raises TooFewQuestions, with the number needed, and UsageError for an unknown metric.
+
+    `principals` ask the questions that name nobody. A sealed test keeps one part in five for testing; dev is left alone for choices
+    that are not made here.
+    """
+    find_metric(metric)
+    examples = [
+        example if example.principals else _asked_by(example, principals) for example in sorted(reading.examples, key=lambda e: e.id)
+    ]
+    evidence, problems = check_evidence(examples, document=document)
+    examples = list(assign_groups(examples, evidence=evidence, document=document))
+    groups = len({example.group for example in examples})
+    if len(examples) < FEWEST or groups < 4:
+        raise TooFewQuestions(
+            f"{len(examples)} questions in {groups} groups decide nothing.",
+            needed=FEWEST,
+            remedy=f"Collect at least {FEWEST} questions about at least four different sections; about 100 tell most candidates apart.",
+        )
+    scheme: Literal["cross-fitted", "sealed test"]
+    if len(examples) >= SEALED_FROM:
+        scheme = "sealed test"
+        part = split(examples, seed=seed)
+        ids = {name: tuple(sorted(item for item, where in part.items() if where == name)) for name in ("train", "test")}
+        cut: tuple[Fold, ...] = (Fold(train=ids["train"], test=ids["test"]),)
+    else:
+        scheme = "cross-fitted"
+        parts = folds(examples, k=min(folds_wanted, groups), seed=seed)
+        everything = {example.id for example in examples}
+        cut = tuple(Fold(train=tuple(sorted(everything - set(part))), test=tuple(sorted(part))) for part in parts)
+    return Task(
+        examples=tuple(examples),
+        evidence=evidence,
+        problems=tuple(reading.problems) + tuple(problems),
+        metric=metric,
+        metrics=_metrics(metric),
+        labels=_labels(examples, cut) if metric == "label_accuracy" else (),
+        scheme=scheme,
+        folds=cut,
+        has_documents=has_documents,
+    )
+
+
+def _asked_by(example: Example, principals: Sequence[str]) -> Example:
+    return replace(example, principals=tuple(principals))
+
+
+def _metrics(primary: str) -> tuple[str, ...]:
+    """The primary metric and those that are always shown beside it."""
+    for family in (_QUESTION_ANSWERING, _LABELS, _STRUCTURE):
+        if primary in family:
+            return family
+    return (primary,)
+
+
+def _labels(examples: Sequence[Example], cut: Sequence[Fold]) -> tuple[str, ...]:
+    """Labels seen in the training part of every fold, so that no candidate is told a label that only a test item has."""
+    by_id = {example.id: example for example in examples}
+    per_fold = [{by_id[item].answers[0] for item in fold.train if by_id[item].answers} for fold in cut]
+    return tuple(sorted(set.intersection(*per_fold)))
