@@ -1,0 +1,70 @@
+"""The algebra of audiences: may a caller read, and who may read several things at once. Knows no document and no database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from groundtune.errors import WorkspaceError
+from groundtune.types import EVERYONE, NOBODY, Audience, Caller
+
+
+def may_read(audience: Audience, caller: Caller) -> bool:
+    """True when the caller holds a principal of every clause, of at least one clause, and none of the denied ones."""
+    principals = caller.principals
+    return (
+        bool(audience.clauses)
+        and audience.denied.isdisjoint(principals)
+        and not any(clause.isdisjoint(principals) for clause in audience.clauses)
+    )
+
+
+def conjoin(audiences: Iterable[Audience]) -> Audience:
+    """Exactly the callers that may read every one of `audiences`; NOBODY for none at all.
+
+    The result stays symbolic and small: clauses that others imply are left out, never expanded to users.
+    """
+    clauses: set[frozenset[str]] = set()
+    denied: set[str] = set()
+    for audience in audiences:
+        if not audience.clauses:
+            return NOBODY
+        clauses |= audience.clauses
+        denied |= audience.denied
+    if EVERYONE in denied or frozenset() in clauses:
+        return NOBODY
+    return Audience(_needed(clauses), frozenset(denied)) if clauses else NOBODY
+
+
+def _needed(clauses: set[frozenset[str]]) -> frozenset[frozenset[str]]:
+    """Without clauses that every caller meets (unless there is no other) and those that hold all of another clause."""
+    demanding = {clause for clause in clauses if EVERYONE not in clause}
+    if not demanding:
+        return frozenset({frozenset({EVERYONE})})
+    kept: dict[str, list[frozenset[str]]] = {}  # by least principal: a clause within `clause` is found under one of its own
+    needed = []
+    for clause in sorted(demanding, key=len):
+        if not any(smaller <= clause for principal in clause for smaller in kept.get(principal, ())):
+            kept.setdefault(min(clause), []).append(clause)
+            needed.append(clause)
+    return frozenset(needed)
+
+
+def to_json(audience: Audience) -> str:
+    """The one spelling of an audience, ASCII whatever its principals hold; equal audiences have equal text."""
+    tree = {"clauses": sorted(sorted(clause) for clause in audience.clauses), "denied": sorted(audience.denied)}
+    return json.dumps(tree, separators=(",", ":"))
+
+
+def from_json(text: str) -> Audience:
+    """The audience that `to_json` spelled. Raises WorkspaceError for anything else."""
+    try:
+        tree = json.loads(text)
+        clauses, denied = tree["clauses"], tree["denied"]
+        if not all(isinstance(principal, str) for group in (*clauses, denied) for principal in group):
+            raise TypeError("a principal is not a string")
+        return Audience(frozenset(map(frozenset, clauses)), frozenset(denied))
+    except (ValueError, TypeError, KeyError) as error:
+        raise WorkspaceError(
+            f"a stored audience is damaged ({error}).", subject=text[:60], remedy="Run: groundtune sync"
+        ) from error

@@ -1,0 +1,127 @@
+"""From rules and sidecar files to the audience of each document. Knows paths and globs; knows no database and no caller."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from groundtune.config import Access, AccessRule, Readers, load_readers
+from groundtune.errors import ConfigError, NotFound
+from groundtune.types import LOCAL, NOBODY, Audience
+
+SIDECAR = ".access.toml"
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """Who may read a document, and why."""
+
+    audience: Audience
+    origin: str
+    """`rule N` (1-based), `sidecar`, `single`, or `` when nothing applies and nobody may read."""
+    problem: str = ""
+    """What is wrong with the sidecar; nobody may read then."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rules of `[access]`, in order.
+
+    A glob is held against the whole document id, the path below the documents folder with forward slashes:
+
+    | part    | matches                                                                     |
+    |---------|-----------------------------------------------------------------------------|
+    | `*`     | any characters within one name, also none; hidden names too                 |
+    | `?`     | one character of a name                                                     |
+    | `[a-z]` | one of these characters; `[!a-z]` one other than these; never a slash       |
+    | `**/`   | any number of folders, also none: `**/pay.md` matches `pay.md` and `a/b/pay.md` |
+    | `/**`   | everything below a folder: `hr/**` matches `hr/a.md` and `hr/x/b.md`, not `hr` |
+    | `**`    | alone: every document                                                       |
+
+    Matching tells upper and lower case apart and takes the two ways of writing an accented letter as one. `*.md` matches only
+    at the top; `**/*.md` everywhere. The first rule that matches applies, even where it lets nobody read. A sidecar file beats
+    the rules. A document that nothing matches is readable by nobody.
+    """
+
+    rules: tuple[AccessRule, ...] = ()
+    single: bool = False
+
+    @classmethod
+    def from_config(cls, access: Access) -> Policy:
+        return cls(access.rules, access.single)
+
+    def audience_for(self, document: str, path: Path | None = None) -> Audience:
+        """Who may read the document with this id, whose file lies at `path` (None: there is no file, hence no sidecar)."""
+        return self.ruling(document, path).audience
+
+    def ruling(self, document: str, path: Path | None = None) -> Ruling:
+        """As `audience_for`, with the reason. A sidecar that cannot be read or understood lets nobody read."""
+        if self.single:
+            return Ruling(Audience.of(LOCAL), "single")
+        if path is not None:
+            try:
+                readers = _sidecar(path)
+            except ConfigError as error:
+                return Ruling(NOBODY, "sidecar", f"{error} Until then nobody may read {document}.")
+            if readers is not None:
+                return Ruling(_audience(readers), "sidecar")
+        name = unicodedata.normalize("NFC", document)
+        for number, (pattern, audience) in enumerate(self._compiled, start=1):
+            if pattern.fullmatch(name):
+                return Ruling(audience, f"rule {number}")
+        return Ruling(NOBODY, "")
+
+    @cached_property
+    def _compiled(self) -> list[tuple[re.Pattern[str], Audience]]:
+        return [(compile_glob(rule.match), _audience(rule)) for rule in self.rules]
+
+
+def sidecar_of(path: Path) -> Path:
+    """The file beside a document that says who may read it: `pay.md` -> `pay.md.access.toml`."""
+    return path.with_name(path.name + SIDECAR)
+
+
+def _sidecar(path: Path) -> Readers | None:
+    """None when there is none. Raises ConfigError when there is one that cannot be used, a dangling link included."""
+    sidecar = sidecar_of(path)
+    try:
+        return load_readers(sidecar)
+    except NotFound:
+        if sidecar.is_symlink():
+            raise ConfigError("points to a file that is not there.", subject=str(sidecar)) from None
+        return None
+
+
+def _audience(readers: Readers) -> Audience:
+    return Audience(frozenset(frozenset(clause) for clause in readers.read), frozenset(readers.deny))
+
+
+def compile_glob(glob: str) -> re.Pattern[str]:
+    """A pattern for `fullmatch` against a document id in Unicode's composed form. The glob was checked by `AccessRule`."""
+    parts = unicodedata.normalize("NFC", glob).split("/")
+    pattern = ""
+    for part, last in zip(parts, [False] * (len(parts) - 1) + [True], strict=True):
+        if part == "**":
+            pattern += ".+" if last else "(?:[^/]+/)*"
+        else:
+            pattern += _name_pattern(part) + ("" if last else "/")
+    return re.compile(pattern, re.DOTALL)
+
+
+def _name_pattern(part: str) -> str:
+    pattern = ""
+    for piece in re.findall(r"\[!?\]?[^\]]*\]|.", part, re.DOTALL):
+        if piece == "*":
+            pattern += "[^/]*"
+        elif piece == "?":
+            pattern += "[^/]"
+        elif len(piece) > 1:
+            negated = piece[1] == "!"
+            inside = re.sub(r"([\\\]\[&~|^])", r"\\\1", piece[2 if negated else 1 : -1])
+            pattern += f"[^/{inside}]" if negated else f"[{inside}]"
+        else:
+            pattern += re.escape(piece)
+    return pattern

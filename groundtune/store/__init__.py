@@ -1,0 +1,1 @@
+"""State of a workspace: database, artefacts, stages, lineage. Knows nothing of what is stored."""
