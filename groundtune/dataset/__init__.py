@@ -1,0 +1,1 @@
+"""Questions: reading, checking against the documents, splitting. Knows no model and no candidate."""
