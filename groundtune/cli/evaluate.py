@@ -14,7 +14,7 @@ from groundtune.cli.options import HERE, Json, Workspace
 
 def command(
     candidate: Annotated[
-        str | None, typer.Argument(metavar="[CANDIDATE]", help="Candidate to evaluate. Without it: all.")
+        str | None, typer.Argument(metavar="CANDIDATE", help="Candidate to evaluate. Without it: all.")
     ] = None,
     questions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Questions as JSONL. Without it: the workspace's.")

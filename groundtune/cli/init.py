@@ -13,7 +13,7 @@ from groundtune.cli.options import HERE, Json
 
 
 def command(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of the workspace; made if absent.")] = HERE,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the workspace; made if absent.")] = HERE,
     documents: Annotated[str, typer.Option(metavar="DIR", help="Folder of documents, from the workspace.")] = "documents",
     questions: Annotated[str, typer.Option(metavar="FILE", help="Questions as JSONL, from the workspace.")] = "questions.jsonl",
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to build on, provider:name.")] = "embedded:smollm2",

@@ -33,7 +33,7 @@ def application(names: Sequence[str] = COMMANDS) -> typer.Typer:
         rich_markup_mode=None,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_common)
     for name in names:
