@@ -1,0 +1,34 @@
+"""The shipped demo: documents, questions and settings of an invented firm. Knows files; knows no other room.
+
+`documents/` and `questions.jsonl` were written for Groundtune; DOCX and PDF files are made from `sources/` by `build.py`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from groundtune.errors import WorkspaceError
+
+PARTS = ("documents", "groundtune.toml", "questions.jsonl")
+"""What a copy consists of."""
+
+
+def copy_to(folder: Path | str) -> tuple[str, ...]:
+    """Copy the demo into a folder that is absent or empty; returns what was written, below `folder`, sorted.
+
+    Raises WorkspaceError, with nothing written, when the folder holds anything or is a file.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        what = "is not empty." if target.is_dir() else "is a file."
+        raise WorkspaceError(what, subject=str(target), remedy="Name a new or empty folder for the demo.")
+    target.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        with as_file(files(__name__) / part) as source:
+            if source.is_dir():
+                shutil.copytree(source, target / part, copy_function=shutil.copyfile)
+            else:
+                shutil.copyfile(source, target / part)
+    return tuple(sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()))
