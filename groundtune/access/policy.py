@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from groundtune.config import Access, AccessRule, Readers, load_readers
+from groundtune.config import Access, AccessRule, Readers, compile_glob, load_readers
 from groundtune.errors import ConfigError, NotFound
 from groundtune.types import LOCAL, NOBODY, Audience
 
@@ -30,20 +30,11 @@ class Ruling:
 class Policy:
     """The rules of `[access]`, in order.
 
-    A glob is held against the whole document id, the path below the documents folder with forward slashes:
-
-    | part    | matches                                                                     |
-    |---------|-----------------------------------------------------------------------------|
-    | `*`     | any characters within one name, also none; hidden names too                 |
-    | `?`     | one character of a name                                                     |
-    | `[a-z]` | one of these characters; `[!a-z]` one other than these; never a slash       |
-    | `**/`   | any number of folders, also none: `**/pay.md` matches `pay.md` and `a/b/pay.md` |
-    | `/**`   | everything below a folder: `hr/**` matches `hr/a.md` and `hr/x/b.md`, not `hr` |
-    | `**`    | alone: every document                                                       |
-
-    Matching tells upper and lower case apart and takes the two ways of writing an accented letter as one. `*.md` matches only
-    at the top; `**/*.md` everywhere. The first rule that matches applies, even where it lets nobody read. A sidecar file beats
-    the rules. A document that nothing matches is readable by nobody.
+    A glob is held against the whole document id, the path below the documents folder with forward slashes: `*` stays within a
+    name, `**` spans folders (`groundtune.config.globs` has the table), upper and lower case differ, and the two ways of writing
+    an accented letter are one. So `*.md` matches only at the top, `**/*.md` everywhere and `hr/**` all that is below `hr`. The
+    first rule that matches applies, even where it lets nobody read. A sidecar file beats the rules. A document that nothing
+    matches is readable by nobody.
     """
 
     rules: tuple[AccessRule, ...] = ()
@@ -97,31 +88,3 @@ def _sidecar(path: Path) -> Readers | None:
 
 def _audience(readers: Readers) -> Audience:
     return Audience(frozenset(frozenset(clause) for clause in readers.read), frozenset(readers.deny))
-
-
-def compile_glob(glob: str) -> re.Pattern[str]:
-    """A pattern for `fullmatch` against a document id in Unicode's composed form. The glob was checked by `AccessRule`."""
-    parts = unicodedata.normalize("NFC", glob).split("/")
-    pattern = ""
-    for part, last in zip(parts, [False] * (len(parts) - 1) + [True], strict=True):
-        if part == "**":
-            pattern += ".+" if last else "(?:[^/]+/)*"
-        else:
-            pattern += _name_pattern(part) + ("" if last else "/")
-    return re.compile(pattern, re.DOTALL)
-
-
-def _name_pattern(part: str) -> str:
-    pattern = ""
-    for piece in re.findall(r"\[!?\]?[^\]]*\]|.", part, re.DOTALL):
-        if piece == "*":
-            pattern += "[^/]*"
-        elif piece == "?":
-            pattern += "[^/]"
-        elif len(piece) > 1:
-            negated = piece[1] == "!"
-            inside = re.sub(r"([\\\]\[&~|^])", r"\\\1", piece[2 if negated else 1 : -1])
-            pattern += f"[^/{inside}]" if negated else f"[{inside}]"
-        else:
-            pattern += re.escape(piece)
-    return pattern

@@ -48,7 +48,7 @@ class AccessRegister:
         if known:
             return known[audience]
         with self.database.begin() as connection:
-            _raise_version(connection)
+            _raise_version(connection)  # first: other writers wait, so that ids appear in order, also on PostgreSQL
             return self._interned(connection, {audience})[audience]
 
     def assign(self, changes: Mapping[str, Audience]) -> int:
@@ -61,11 +61,12 @@ class AccessRegister:
             if not _storable(document):
                 raise DataError("a document id is not Unicode text.", subject=ascii(document), remedy="Rename that file.")
         with self.database.begin() as connection:
+            _version(connection, hold=True)  # other writers wait, so that ids appear in order, also on PostgreSQL
             held = _held(connection, changes)
             interned = _ids(connection, set(changes.values()))
             changed = [name for name, new in changes.items() if held.get(name) is None or held[name] != interned.get(new)]
             if changed:
-                _raise_version(connection)  # first: it makes other writers wait, so that ids appear in order
+                _raise_version(connection)
                 interned |= self._interned(connection, {changes[name] for name in changed} - interned.keys())
                 rows = [{"id": name, "audience_id": interned[changes[name]]} for name in changed]
                 self.database.upsert(connection, documents, rows)
@@ -148,8 +149,9 @@ def _held(connection: Connection, names: Iterable[str]) -> dict[str, int | None]
     return held
 
 
-def _version(connection: Connection) -> int:
-    return connection.scalar(select(settings.c.value).where(settings.c.key == "policy_version")) or 0
+def _version(connection: Connection, *, hold: bool = False) -> int:
+    chosen = select(settings.c.value).where(settings.c.key == "policy_version")
+    return connection.scalar(chosen.with_for_update() if hold else chosen) or 0
 
 
 def _raise_version(connection: Connection) -> None:

@@ -38,7 +38,7 @@ def _plain(value: Any) -> Any:
 
 
 class Artefacts:
-    """Files below `root` named by the SHA-256 of their bytes. A name that is there holds the whole content, after a crash too."""
+    """Files below `root` named by the SHA-256 of their bytes. A name that is there holds the whole content, crash or not."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

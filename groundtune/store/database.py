@@ -6,16 +6,19 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from groundtune.errors import WorkspaceError
 from groundtune.store.failures import database_failure
 from groundtune.store.tables import settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 NEWEST = "0001"
 """Revision that this package expects; a test holds it to `migrations/`."""
@@ -90,7 +93,11 @@ class Database:
         self.engine.dispose()
 
     def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        return sqlite.insert(table) if self.engine.dialect.name == "sqlite" else postgresql.insert(table)
+        if self.engine.dialect.name == "sqlite":
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # a tenth of a second that `ask` on SQLite need not pay
+
+        return postgresql.insert(table)
 
     def _explain(self, context: ExceptionContext) -> BaseException | None:
         original = context.original_exception

@@ -127,8 +127,7 @@ class Workspace:
 
 def _make_state(state: Path) -> None:
     """The folder of the state: for its owner's eyes, as it holds the documents' text, and never under version control."""
-    if not state.is_dir():
-        state.mkdir(mode=0o700)
+    state.mkdir(mode=0o700, exist_ok=True)
     ignore = state / ".gitignore"
     if not ignore.exists():
         write_whole(ignore, b"*\n")

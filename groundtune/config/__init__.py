@@ -1,0 +1,39 @@
+"""groundtune.toml <-> one typed tree; unknown keys are errors with the line and the nearest name."""
+
+from groundtune.config.globs import compile_glob
+from groundtune.config.template import default_config_text
+from groundtune.config.tree import (
+    FILE_NAME,
+    Access,
+    AccessRule,
+    Chunking,
+    Config,
+    Decision,
+    Examples,
+    ModelPrice,
+    Prices,
+    Readers,
+    Retrieval,
+    Training,
+    load_config,
+    load_readers,
+)
+
+__all__ = [
+    "FILE_NAME",
+    "Access",
+    "AccessRule",
+    "Chunking",
+    "Config",
+    "Decision",
+    "Examples",
+    "ModelPrice",
+    "Prices",
+    "Readers",
+    "Retrieval",
+    "Training",
+    "compile_glob",
+    "default_config_text",
+    "load_config",
+    "load_readers",
+]

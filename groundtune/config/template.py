@@ -1,0 +1,83 @@
+"""The groundtune.toml that `init` writes. Knows the text; a test reads it back through the tree."""
+
+from __future__ import annotations
+
+from groundtune.types import EVERYONE, LOCAL
+
+
+def default_config_text(
+    *, documents: str = "documents", questions: str = "questions.jsonl", model: str = "embedded:smollm2", single: bool = False
+) -> str:
+    """The groundtune.toml that `init` writes: the keys that a team will edit, each explained, and an explicit `[access]`."""
+    return _TEMPLATE.format(
+        documents=_quoted(documents),
+        questions=_quoted(questions),
+        model=_quoted(model),
+        access=_SINGLE if single else _RULES,
+    )
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'
+
+
+_RULES = f"""\
+# Who may read what. The first rule whose glob matches a document's path (below the documents folder) applies; a document that
+# no rule matches is readable by nobody, and `groundtune sync` lists it.
+#   read = ["hr", "board"]             whoever is hr or board
+#   read = [["staff"], ["hr", "it"]]   whoever is staff and also hr or it
+#   deny = ["intern"]                  but never an intern
+# A file `NAME.access.toml` beside a document, holding `read` and `deny`, beats the rules.
+questions = []   # principals of the questions that name none; every caller is also "{EVERYONE}"
+
+# Put narrower rules above this one.
+[[access.rules]]
+match = "**"
+read = ["{EVERYONE}"]
+"""
+
+_SINGLE = f"""\
+# Everything belongs to the single principal "{LOCAL}": whoever asks with it reads every document. To tell people apart, remove
+# this line and write rules:
+#   [[access.rules]]
+#   match = "hr/**"
+#   read = ["hr"]
+single = true
+questions = ["{LOCAL}"]
+"""
+
+_TEMPLATE = """\
+# Groundtune workspace. Keys that are left out have the values shown in comments. Unknown keys are errors.
+
+model = {model}   # provider:name; see `groundtune models`
+embedder = "embedded:minilm"
+metric = "f1"   # the primary metric; fix it before the first look
+documents = {documents}   # folder
+questions = {questions}   # one JSON object a line: question, answers, ...
+
+[access]
+{access}
+[chunking]
+# tokens = 220     # longest chunk, in the embedder's tokens
+
+[retrieval]
+# k = 3            # chunks given to the model
+# max_tokens = 600 # model tokens that they may take together
+
+[training]
+# audience = ["everyone"]   # who will use tuned weights; only examples that they may read enter
+
+[decision]
+# candidates = ["prompt", "few_shot", "rag", "tuned", "rag_tuned"]
+# margin = 0.05    # points of the metric that count as "worse"
+# budget = "20m"   # or "5USD": limits the work chosen from the plan
+
+[prices]
+# currency = "USD"
+# core_hour = 0.04 # one core of this machine for an hour
+# [prices.models."openai:NAME"]
+# input_per_million = 0.15
+# output_per_million = 0.60
+"""

@@ -1,0 +1,200 @@
+"""Every key of groundtune.toml with its type and default. Knows nothing of what the values will do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+
+from groundtune.config.globs import compile_glob
+from groundtune.config.toml import read_toml, shown
+from groundtune.types import EVERYONE
+
+FILE_NAME = "groundtune.toml"
+
+StandardCandidate = Literal["prompt", "few_shot", "rag", "tuned", "rag_tuned"]
+
+
+class _Section(BaseModel):
+    """A table of the file: values of exactly the declared types, nothing undeclared, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _clauses(value: Any) -> Any:
+    """["a", "b"] means any of them: one clause. [["a", "b"], ["c"]] means one of each inner list."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list of principals, found {shown(value)}")
+    inner = [isinstance(item, list | tuple) for item in value]
+    if any(inner) and not all(inner):
+        raise ValueError("expected either a list of principals or a list of lists of principals, found both mixed")
+    clauses = value if any(inner) else [value] if value else []
+    for clause in clauses:
+        if not clause:
+            raise ValueError("an empty inner list can be met by nobody; write read = [] if nobody is meant")
+        for principal in clause:
+            _principal(principal)
+    return tuple(tuple(clause) for clause in clauses)
+
+
+def _principal(value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected a principal (a string that is not empty), found {shown(value)}")
+    return value
+
+
+def _glob(value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected a glob such as 'hr/**', found {shown(value)}")
+    compile_glob(value)
+    return value
+
+
+def _model_name(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(r"[^\s:]+:\S.*", value):
+        raise ValueError(f"expected 'provider:name', for example 'embedded:smollm2', found {shown(value)}")
+    return value
+
+
+Principal = Annotated[str, BeforeValidator(_principal)]
+Principals = Annotated[tuple[Principal, ...], Strict(False)]
+ModelName = Annotated[str, BeforeValidator(_model_name)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Readers(_Section):
+    """Who may read: what a rule and a sidecar file say alike."""
+
+    read: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_clauses)]
+    """Clauses: a caller needs one principal of every clause. Empty means nobody."""
+    deny: Principals = ()
+    """A caller that holds one of these may not read, whatever `read` says."""
+
+
+class AccessRule(Readers):
+    """One rule of `[access]`; the first whose glob matches a document id applies."""
+
+    match: Annotated[str, BeforeValidator(_glob)]
+    """Glob over document ids; see `groundtune.access.policy`."""
+
+
+class Access(_Section):
+    rules: Annotated[tuple[AccessRule, ...], Strict(False)] = ()
+    questions: Principals = ()
+    """Principals of the questions that name none."""
+    single: bool = False
+    """Everything belongs to the one principal `local`; there are no rules then."""
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Access:
+        if self.single and self.rules:
+            raise ValueError("single = true gives everything to 'local', so rules would be ignored; keep one of the two")
+        return self
+
+
+class Chunking(_Section):
+    tokens: Annotated[int, Field(ge=16)] = 220
+    """Longest chunk, in the embedder's tokens."""
+    overlap: Annotated[int, Field(ge=0)] = 0
+    """Tokens that neighbouring chunks share."""
+
+    @model_validator(mode="after")
+    def _moves_on(self) -> Chunking:
+        if self.overlap >= self.tokens:
+            raise ValueError(f"overlap ({self.overlap}) must be smaller than tokens ({self.tokens})")
+        return self
+
+
+class Retrieval(_Section):
+    k: Positive = 3
+    """Chunks given to the model."""
+    rrf_k: Positive = 60
+    """Constant of reciprocal rank fusion."""
+    max_tokens: Positive = 600
+    """Model tokens that the chunks may take together."""
+
+
+class Examples(_Section):
+    k: Positive = 4
+    """Nearest training examples in a few-shot prompt."""
+
+
+class Training(_Section):
+    epochs: Positive = 3
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    batch_size: Positive = 8
+    rank: Positive = 16
+    alpha: Positive = 32
+    max_length: Annotated[int, Field(ge=64)] = 1024
+    """Model tokens of prompt + answer."""
+    gold_share: Share = 0.8
+    """raft: share of answerable examples whose gold chunk is present."""
+    unanswerable_share: Share = 0.1
+    """raft: share of examples turned into "not in the documents"."""
+    audience: Principals = (EVERYONE,)
+    """Who will use the weights: only examples that a caller with these principals may read enter."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Decision(_Section):
+    candidates: Annotated[tuple[StandardCandidate, ...], Strict(False), Field(min_length=1)] = get_args(StandardCandidate)
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Points of the metric by which a candidate may be worse and still count as as good."""
+    floor: Share | None = None
+    """Below this nothing is good enough; by default the best constant answer's score plus the margin."""
+    folds: Annotated[int, Field(ge=2)] = 3
+    seed: Annotated[int, Field(ge=0)] = 0
+    budget: str | None = None
+    """`20m` or `5USD`: limits the work chosen from the plan."""
+    batch_size: Positive = 8
+    latency_requests: Positive = 50
+    max_new_tokens: Positive = 48
+    must_cite: bool = False
+    max_p95_seconds: Annotated[float, Field(gt=0)] | None = None
+    max_cost_per_1000: Amount | None = None
+    """In the currency of `[prices]`, per 1,000 answers."""
+
+
+class ModelPrice(_Section):
+    input_per_million: Amount
+    output_per_million: Amount
+
+
+class Prices(_Section):
+    currency: Annotated[str, Field(min_length=1)] = "USD"
+    core_hour: Amount = 0.04
+    """One core of this machine for an hour."""
+    models: dict[str, ModelPrice] = Field(default_factory=dict)
+    """`provider:name` -> price per million tokens."""
+
+
+class Config(_Section):
+    model: ModelName = "embedded:smollm2"
+    embedder: ModelName = "embedded:minilm"
+    metric: Annotated[str, Field(min_length=1)] = "f1"
+    """The primary metric, fixed before the first look."""
+    documents: Annotated[str, Field(min_length=1)] = "documents"
+    """Folder, relative to the workspace."""
+    questions: Annotated[str, Field(min_length=1)] = "questions.jsonl"
+    """File, relative to the workspace."""
+    access: Access = Access()
+    chunking: Chunking = Chunking()
+    retrieval: Retrieval = Retrieval()
+    examples: Examples = Examples()
+    training: Training = Training()
+    decision: Decision = Decision()
+    prices: Prices = Prices()
+
+
+def load_config(path: Path) -> Config:
+    """Read groundtune.toml. Raises NotFound without the file, else ConfigError naming file:line and key of every fault."""
+    return read_toml(path, Config)
+
+
+def load_readers(path: Path) -> Readers:
+    """Read a sidecar file, which holds `read` and optionally `deny`. Raises as `load_config` does."""
+    return read_toml(path, Readers)
