@@ -11,7 +11,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import fpdf
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "sources"
-WRITTEN = datetime(2026, 4, 1, 8, 0, tzinfo=timezone.utc)
+WRITTEN = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
 """The date inside every built file."""
 
 Block = tuple[Literal["title", "heading", "text", "items", "table"], Any]
