@@ -13,7 +13,6 @@ from pathlib import Path
 
 os.environ["COLUMNS"] = "80"  # the help wraps at the width of the terminal
 
-import typer.main
 
 from groundtune.cli.main import COMMANDS, application
 
