@@ -4,7 +4,8 @@
     |-- UsageError            ValueError           the call or the command line is off             exit 2
     |-- ConfigError           ValueError           groundtune.toml: file, line, key                exit 2
     |-- DataError             ValueError           questions, documents, labels: file, line, id    exit 3
-    |   `-- TooFewQuestions                        nothing can be decided; says how many are needed
+    |   |-- TooFewQuestions                        nothing can be decided; says how many are needed
+    |   `-- BadDocument                            one document has no usable text; `reason` names why
     |-- NotFound              LookupError          a model, document, candidate, file or run       exit 4
     |-- MissingExtra          ImportError          an optional package; says the exact command     exit 5
     |-- AccessDenied          PermissionError      the caller may not do or read this              exit 6
@@ -52,6 +53,14 @@ class TooFewQuestions(DataError):
     def __init__(self, message: str, *, needed: int, subject: str = "", remedy: str = "") -> None:
         super().__init__(message, subject=subject, remedy=remedy)
         self.needed = needed
+
+
+class BadDocument(DataError):
+    """One document gives no text; `reason` is one of the named reasons (empty, encrypted, truncated, ...)."""
+
+    def __init__(self, message: str, *, reason: str, subject: str = "", remedy: str = "") -> None:
+        super().__init__(f"{reason}: {message}", subject=subject, remedy=remedy)
+        self.reason = reason
 
 
 class NotFound(GroundtuneError, LookupError):

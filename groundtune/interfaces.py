@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from groundtune.types import Answer, Audience, Caller, Chunk, Document, Example, Generation, Hit, Message
+from groundtune.types import Answer, Audience, Caller, Chunk, Document, Entry, Example, Generation, Hit, Message
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,12 +76,24 @@ class SourceItem(Protocol):
 class Index(Protocol):
     """A versioned projection of chunks and vectors. It is handed vectors and never makes one."""
 
-    def replace(self, documents: Mapping[str, Sequence[tuple[Chunk, int, np.ndarray]]]) -> None:
-        """Put every named document's (chunk, audience id, vector) in place of what it held; an empty list removes it."""
+    def replace(self, documents: Mapping[str, Sequence[Entry]]) -> None:
+        """Put every named document's entries in place of what it held; an empty list removes it."""
         ...
 
-    def search(self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int) -> list[FoundChunk]:
+    def assign(self, audiences: Mapping[str, int]) -> None:
+        """Give documents other audience ids; text and vectors stay."""
+        ...
+
+    def search(self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int) -> Sequence[FoundChunk]:
         """The k best rows of each retriever among the allowed audience ids, unfused."""
+        ...
+
+    def search_text(self, query: str, *, audiences: frozenset[int], k: int) -> Sequence[FoundChunk]:
+        """The k best rows that share a content word with the query, best first."""
+        ...
+
+    def held(self) -> dict[str, tuple[str, int]]:
+        """Document -> (revision, audience id) of what the index holds now."""
         ...
 
     def count(self) -> int: ...
@@ -90,9 +102,16 @@ class Index(Protocol):
 class FoundChunk(Protocol):
     """A row of the index with its rank in each retriever that found it."""
 
-    chunk: Chunk
-    audience: int
-    ranks: Mapping[str, int]
+    @property
+    def chunk(self) -> Chunk: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def audience(self) -> int: ...
+    @property
+    def ranks(self) -> Mapping[str, int]: ...
 
 
 class Metric(Protocol):

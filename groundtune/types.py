@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
 
 EVERYONE = "everyone"
 """The principal that every caller has."""
@@ -84,6 +87,23 @@ class Chunk:
     """Heading path from the top of the document, outermost first."""
     tokens: int = 0
     """Length in the embedder's tokens."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A row of the index: a chunk with what finds it."""
+
+    chunk: Chunk
+    title: str
+    """Of the document."""
+    text: str
+    """What was embedded and is searched in full text: title, heading path and chunk."""
+    revision: str
+    """Of the document's text: the hash of its stored parse."""
+    audience: int
+    """Interned id of who may read the document."""
+    vector: np.ndarray
+    """float32 [dimensions], of length 1."""
 
 
 @dataclass(frozen=True, slots=True)

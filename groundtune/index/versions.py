@@ -1,0 +1,77 @@
+"""Which index folder is the current one. Knows numbered folders and the number in the database; knows no rows."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from groundtune.errors import WorkspaceError
+from groundtune.index.lance import LanceIndex
+from groundtune.store.artefacts import canonical_json, write_whole
+from groundtune.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+_SETTING = "index_version"
+_ORIGIN = "made_from.json"
+
+
+class IndexVersions:
+    """Numbered index folders below `root`; the database names the current one, so that switching is one transaction."""
+
+    def __init__(self, root: Path, *, database: Database) -> None:
+        self.root = root
+        self.database = database
+
+    def current(self) -> int:
+        """0 when nothing was ever indexed."""
+        return self.database.setting(_SETTING)
+
+    def origin(self, version: int) -> dict[str, Any]:
+        """The settings that the version was made with; empty when they cannot be read."""
+        try:
+            origin = json.loads((self._folder(version) / _ORIGIN).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return origin if isinstance(origin, dict) else {}
+
+    def open(self, version: int) -> LanceIndex:
+        """Raises WorkspaceError for an index that cannot be opened."""
+        origin = self.origin(version)
+        try:
+            return LanceIndex(self._folder(version), dimensions=int(origin["dimensions"]))
+        except (KeyError, OSError, RuntimeError, ValueError) as error:
+            raise WorkspaceError(
+                f"the index cannot be opened ({error}).", subject=str(self._folder(version)), remedy="Run: groundtune sync"
+            ) from error
+
+    def prepare(self, origin: Mapping[str, Any]) -> tuple[int, LanceIndex]:
+        """The current version where it has this origin and opens, else a new one beside it that `switch` makes current."""
+        wanted = json.loads(canonical_json(origin))
+        current = self.current()
+        for version in (current, current + 1):  # the second: begun by a run that did not end
+            if version and self.origin(version) == wanted:
+                try:
+                    return version, self.open(version)
+                except WorkspaceError as error:
+                    logger.warning("%s It is built anew.", error.message)
+        folder = self._folder(current + 1)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_whole(folder / _ORIGIN, canonical_json(origin))
+        return current + 1, self.open(current + 1)
+
+    def switch(self, version: int) -> None:
+        """Make this version the current one and remove all others."""
+        if self.current() != version:
+            self.database.set_setting(_SETTING, version)
+        for folder in self.root.iterdir():
+            if folder != self._folder(version):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _folder(self, version: int) -> Path:
+        return self.root / f"{version:06}"

@@ -1,0 +1,1 @@
+"""Where documents come from. Knows connectors; knows neither parsing nor access."""
