@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,8 +17,10 @@ PARTS = ("documents", "groundtune.toml", "questions.jsonl")
 """What a copy consists of."""
 
 
-def copy_to(folder: Path | str) -> tuple[str, ...]:
+def copy_to(folder: Path | str, *, model: str | None = None) -> tuple[str, ...]:
     """Copy the demo into a folder that is absent or empty; returns what was written, below `folder`, sorted.
+
+    `model` (`provider:name`) takes the place of the one in its groundtune.toml.
 
     Raises WorkspaceError, with nothing written, when the folder holds anything or is a file.
     """
@@ -31,4 +35,8 @@ def copy_to(folder: Path | str) -> tuple[str, ...]:
                 shutil.copytree(source, target / part, copy_function=shutil.copyfile)
             else:
                 shutil.copyfile(source, target / part)
+    if model is not None:
+        settings = target / "groundtune.toml"
+        line = f"model = {json.dumps(model)}"
+        settings.write_text(re.sub(r"^model = .*$", lambda _: line, settings.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
     return tuple(sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()))
