@@ -71,7 +71,7 @@ def race(folder: Path, *, model: str, minutes: dict[str, float]) -> tuple[Path, 
 
 def decide(folder: Path) -> dict[str, Any]:
     with progress.shown(as_json=False) as show:
-        report = groundtune.decide(folder, progress=show).report
+        report: dict[str, Any] | None = groundtune.decide(folder, progress=show).report
     assert report is not None  # only a plan has none
     return report
 
@@ -110,7 +110,7 @@ def fresh_answer_seconds(folder: Path) -> float:
 
 
 def leaks(folder: Path) -> dict[str, Figure]:
-    """Passages of the management's documents found by staff, and by the management, which shows that there were some to find."""
+    """Passages of the management's documents found by staff, and by the management, which has some to find."""
 
     def found(*principals: str) -> int:
         hits = groundtune.search(SECRET, root=folder, principals=list(principals), k=10)

@@ -1,4 +1,4 @@
-"""Races the candidates on kb_gitlab_handbook. Knows the run's options and goals; the converter knows the data, the product races.
+"""Races the candidates on kb_gitlab_handbook. Knows the run's options and goals.
 
 python -m benchmarks.handbook                      # the 100 single-text questions: the figures that are kept
 python -m benchmarks.handbook --kinds negation temporal --name handbook_other

@@ -59,7 +59,7 @@ def data_folder(name: str) -> Path:
         raise NotFound(
             "this data set is not here.",
             subject=str(folder),
-            remedy="Set GROUNDTUNE_DATA to the folder that holds it; data are read in place and never copied into the repository.",
+            remedy="Set GROUNDTUNE_DATA to the folder that holds it; data are read in place, never copied.",
         )
     return folder
 
