@@ -22,22 +22,24 @@ _HOME = {
     "Hit": "groundtune.types",
     "Verdict": "groundtune.types",
     "GroundtuneError": "groundtune.errors",
-    "ask": "groundtune.verbs",
-    "decide": "groundtune.verbs",
-    "doctor": "groundtune.verbs",
-    "evaluate": "groundtune.verbs",
-    "init": "groundtune.verbs",
-    "models": "groundtune.verbs",
-    "report": "groundtune.verbs",
-    "search": "groundtune.verbs",
-    "sync": "groundtune.verbs",
-    "train": "groundtune.verbs",
+    "ask": "groundtune.verbs.knowledge",
+    "decide": "groundtune.verbs.racing",
+    "doctor": "groundtune.verbs.machine",
+    "evaluate": "groundtune.verbs.racing",
+    "init": "groundtune.verbs.knowledge",
+    "models": "groundtune.verbs.machine",
+    "report": "groundtune.verbs.racing",
+    "search": "groundtune.verbs.knowledge",
+    "sync": "groundtune.verbs.knowledge",
+    "train": "groundtune.verbs.racing",
 }
 
 if TYPE_CHECKING:
     from groundtune.errors import GroundtuneError
     from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Hit, Verdict
-    from groundtune.verbs import ask, decide, doctor, evaluate, init, models, report, search, sync, train
+    from groundtune.verbs.knowledge import ask, init, search, sync
+    from groundtune.verbs.machine import doctor, models
+    from groundtune.verbs.racing import decide, evaluate, report, train
 
 __all__ = [
     "Answer",

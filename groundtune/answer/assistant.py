@@ -21,6 +21,9 @@ NO_SHARED_WORD = "The question shares no content word with any document that you
 MODEL_ABSTAINED = "The model found no answer in what it was shown."
 WEIGHTS_WITHHELD = "These weights were trained on documents that you may not read."
 
+_TURN_TOKENS = 6
+"""Control tokens of one turn, about."""
+
 _ABSTENTION = re.compile(r"\bnot\s+in\s+the\s+(documents?|sources?)\b", re.IGNORECASE)
 
 
@@ -134,9 +137,12 @@ class Assistant:
         generations = iter(self.model.generate(conversations, max_new_tokens=max_new_tokens) if conversations else ())
         return [prompt if isinstance(prompt, Answer) else self._finish(prompt, next(generations)) for prompt in prepared]
 
-    def prompt(self, example: Example) -> Prompt | Answer:
-        """What the model would be shown for `example`, or the abstention that needs no model."""
-        return self._prepare(example)
+    def prompt_tokens(self, example: Example) -> int:
+        """About how many tokens the model would read for `example`; 0 when it would not be asked."""
+        prompt = self._prepare(example)
+        if isinstance(prompt, Answer):
+            return 0
+        return sum(self.model.count_tokens(message.content) + _TURN_TOKENS for message in prompt.messages)
 
     def _may_use(self, caller: Caller) -> bool:
         return self._audience is None or may_read(self._audience(), caller)

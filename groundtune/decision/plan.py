@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from groundtune.config import Prices
@@ -59,8 +61,27 @@ class Pace:
     training_tokens_per_second: float | None = None
 
 
-def measure_pace(model: LanguageModel, *, batch_size: int, training_tokens_per_second: float | None) -> Pace:
-    """A few seconds of real work: two prompt lengths, two answer lengths, in a batch and alone."""
+def measure_pace(model: LanguageModel, *, batch_size: int, memory: Path) -> Pace:
+    """A few seconds of real work: two prompt lengths, two answer lengths, in a batch and alone.
+
+    Remembered in the file `memory` under the model's fingerprint, so that a second plan on this machine starts at once.
+    """
+    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    if model.fingerprint not in known:
+        known[model.fingerprint] = asdict(_measure(model, batch_size))
+        memory.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return Pace(**known[model.fingerprint])
+
+
+def remember_training_pace(model: LanguageModel, *, tokens_per_second: float, memory: Path) -> None:
+    """Keep what a training really did, so that the next plan is nearer the truth."""
+    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    if model.fingerprint in known:
+        known[model.fingerprint]["training_tokens_per_second"] = tokens_per_second
+        memory.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+def _measure(model: LanguageModel, batch_size: int) -> Pace:
     short, long = (Message("user", _WORDS * 2),), (Message("user", _WORDS * 20),)
     model.generate([short], max_new_tokens=2)
 
@@ -75,7 +96,7 @@ def measure_pace(model: LanguageModel, *, batch_size: int, training_tokens_per_s
         return prompt_rate, sum(one.usage.output_tokens for one in written) / max(spent, 1e-3)
 
     single, batch = pace(1), pace(batch_size)
-    return Pace(batch[0], batch[1], single[0], single[1], training_tokens_per_second)
+    return Pace(batch[0], batch[1], single[0], single[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from groundtune.access.audience import may_read
 from groundtune.answer.assistant import Assistant, Prompt, abstain, render_prompt
 from groundtune.interfaces import Retriever
 from groundtune.scoring.text import contains
-from groundtune.types import Answer, Caller, Chunk, Document, Example, Hit
+from groundtune.types import Answer, Caller, Chunk, Document, Example, Hit, Score
 
 MARGIN_CHARACTERS = 400
 """Text shown on either side of the evidence, so that the probe reads a passage like the ones retrieval shows."""
@@ -89,3 +89,48 @@ class GoldEvidence:
 def answer_in_context(example: Example, context: Sequence[str]) -> bool:
     """Whether the texts of the context hold an accepted answer, word for word after normalisation."""
     return contains(example, Answer("\n".join(context))) == 1.0
+
+
+def decompose(
+    probe: Sequence[Score],
+    *,
+    rag: Sequence[Score],
+    closed_book: Sequence[Score] | None,
+    examples: Mapping[str, Example],
+    metric: str,
+    retriever: Retriever,
+) -> Decomposition | None:
+    """The path R -> O -> O_relaxed -> 1 on the answerable items that were shown gold evidence; None when there is none.
+
+    O_relaxed counts an item as right when the answer contains an accepted one, or scores higher by the metric itself.
+    """
+    shown = [score for score in probe if score.context and examples[score.item].answers]
+    if not shown:
+        return None
+    items = {score.item for score in shown}
+
+    def mean(scores: Sequence[Score]) -> float:
+        return sum(score.metrics[metric] for score in scores if score.item in items) / len(items)
+
+    relaxed = sum(max(score.metrics[metric], score.metrics.get("contains", 0.0)) for score in shown) / len(items)
+    held = 0
+    for score in rag:
+        if score.item in items:
+            caller = Caller.of(*examples[score.item].principals)
+            texts = [_text(chunk, retriever, caller) for chunk in score.context]
+            held += answer_in_context(examples[score.item], texts)
+    return Decomposition(
+        items=len(items),
+        retrieved=mean(rag),
+        gold_evidence=mean(shown),
+        gold_evidence_relaxed=relaxed,
+        closed_book=mean(closed_book) if closed_book else None,
+        answer_in_context=held / len(items),
+    )
+
+
+def _text(chunk: str, retriever: Retriever, caller: Caller) -> str:
+    """The text of a chunk by its id, `document#start-end`."""
+    document, _, span = chunk.rpartition("#")
+    start, _, end = span.partition("-")
+    return retriever.document(document, caller=caller).text[int(start) : int(end)]

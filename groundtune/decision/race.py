@@ -106,7 +106,7 @@ class Race:
         scores: list[Score] = []
         for number, fold in enumerate(self.task.folds):
             shown = Fold(train=(), test=tuple(item for item in fold.test if item in located))
-            scores += self._evaluate(probe, probe.fingerprint, shown, number, PROBE, f"probe {PROBE}")
+            scores += self._evaluate(probe, probe.fingerprint, shown, number, PROBE, f"probe {PROBE}", show_evidence=True)
         return sorted(scores, key=lambda score: score.item)
 
     def _latency(self, outcome: Outcome) -> dict[str, Latency]:
@@ -139,6 +139,8 @@ class Race:
         number: int,
         name: str,
         label: str,
+        *,
+        show_evidence: bool = False,
     ) -> list[Score]:
         by_id = self.task.by_id()
         return evaluate(
@@ -151,6 +153,7 @@ class Race:
             batch_size=self.batch_size,
             fold=number,
             seed=self.seed,
+            show_evidence=show_evidence,
             progress=self._named(label),
         )
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from groundtune.dataset.check import Span, check_evidence
+from groundtune.dataset.check import check_evidence
 from groundtune.dataset.read import Problem, Reading
-from groundtune.dataset.split import assign_groups, folds, split
+from groundtune.dataset.split import Grouping, assign_groups, folds, grouping, split
 from groundtune.errors import TooFewQuestions
 from groundtune.scoring import metric as find_metric
-from groundtune.types import Document, Example
+from groundtune.types import Example
 
 SEALED_FROM = 300
 """From this many questions on, a test split is read once; below, every question is answered out of fold."""
@@ -36,9 +35,7 @@ class Fold:
 @dataclass(frozen=True, slots=True)
 class Task:
     examples: tuple[Example, ...]
-    """Every readable question, with its group, sorted by id."""
-    evidence: Mapping[str, tuple[Span, ...]]
-    """Item id -> located spans; absent where none was given or found."""
+    """Every usable question, with located evidence and its group, sorted by id."""
     problems: tuple[Problem, ...]
     metric: str
     metrics: tuple[str, ...]
@@ -50,30 +47,27 @@ class Task:
     has_documents: bool
 
     @property
-    def test_ids(self) -> tuple[str, ...]:
-        return tuple(sorted(item for fold in self.folds for item in fold.test))
+    def has_evidence(self) -> bool:
+        return any(evidence.spans for example in self.examples for evidence in example.evidence)
 
     @property
-    def groups(self) -> int:
-        """Distinct groups among the items that are scored."""
-        tested = set(self.test_ids)
-        return len({example.group for example in self.examples if example.id in tested})
+    def test_ids(self) -> tuple[str, ...]:
+        return tuple(sorted(item for fold in self.folds for item in fold.test))
 
     def by_id(self) -> dict[str, Example]:
         return {example.id: example for example in self.examples}
 
-    def largest_group_share(self) -> float:
-        """Share of the scored items in the largest group."""
+    def grouping(self) -> Grouping:
+        """How independent the scored items are."""
         tested = set(self.test_ids)
-        counts = Counter(example.group for example in self.examples if example.id in tested)
-        return max(counts.values()) / max(1, sum(counts.values()))
+        return grouping(example for example in self.examples if example.id in tested)
 
 
 def prepare(
     reading: Reading,
     *,
-    document: Callable[[str], Document | None],
-    has_documents: bool,
+    document_text: Callable[[str], str | None],
+    documents: Collection[str],
     metric: str,
     principals: Sequence[str],
     folds_wanted: int,
@@ -86,10 +80,10 @@ def prepare(
     """
     find_metric(metric)
     examples = [
-        example if example.principals else _asked_by(example, principals) for example in sorted(reading.examples, key=lambda e: e.id)
+        example if example.principals else replace(example, principals=tuple(principals)) for example in reading.examples
     ]
-    evidence, problems = check_evidence(examples, document=document)
-    examples = list(assign_groups(examples, evidence=evidence, document=document))
+    checked = check_evidence(examples, document_text, documents=documents)
+    examples = sorted(assign_groups(checked.examples), key=lambda example: example.id)
     groups = len({example.group for example in examples})
     if len(examples) < FEWEST or groups < 4:
         raise TooFewQuestions(
@@ -110,19 +104,14 @@ def prepare(
         cut = tuple(Fold(train=tuple(sorted(everything - set(part))), test=tuple(sorted(part))) for part in parts)
     return Task(
         examples=tuple(examples),
-        evidence=evidence,
-        problems=tuple(reading.problems) + tuple(problems),
+        problems=(*reading.problems, *checked.problems),
         metric=metric,
         metrics=_metrics(metric),
         labels=_labels(examples, cut) if metric == "label_accuracy" else (),
         scheme=scheme,
         folds=cut,
-        has_documents=has_documents,
+        has_documents=bool(documents),
     )
-
-
-def _asked_by(example: Example, principals: Sequence[str]) -> Example:
-    return replace(example, principals=tuple(principals))
 
 
 def _metrics(primary: str) -> tuple[str, ...]:

@@ -1,0 +1,113 @@
+"""Opens what the candidates of a workspace share, and finds weights that were made before. Reads state, decides nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, insert, select
+
+from groundtune.access.audience import from_json, to_json
+from groundtune.access.register import AccessRegister
+from groundtune.answer.retrieval import WorkspaceRetriever
+from groundtune.candidates.build import Weights, Workshop
+from groundtune.dataset.check import audience_of_example
+from groundtune.errors import NotFound
+from groundtune.interfaces import Embedder
+from groundtune.models import load_embedder
+from groundtune.store import lineage
+from groundtune.store.stages import digest
+from groundtune.store.tables import runs
+from groundtune.store.tables import weights as weights_table
+from groundtune.store.workspace import Workspace
+from groundtune.training.lora import load_result
+from groundtune.types import LOCAL, Example
+
+
+def open_workshop(
+    workspace: Workspace, *, embedder: Embedder | None = None, examples: Sequence[Example] = (), labels: Sequence[str] = ()
+) -> Workshop:
+    """The shared parts of a workspace's candidates; without documents there is no retriever. `examples` give located evidence."""
+    config = workspace.config
+    embedder = embedder or load_embedder(config.embedder)
+    register = AccessRegister(workspace.database)
+    return Workshop(
+        embedder=embedder,
+        retriever=WorkspaceRetriever(workspace, embedder=embedder) if config.documents else None,
+        audience_of=lambda example: audience_of_example(example, register.audience),
+        evidence={
+            example.id: [(evidence.document, start, end) for evidence in example.evidence for start, end in evidence.spans]
+            for example in examples
+        },
+        trained_for=(LOCAL,) if config.access.single else config.training.audience,
+        labels=tuple(labels),
+    )
+
+
+def weights_folder(workspace: Workspace) -> Path:
+    return workspace.state / "weights"
+
+
+def remember_weights(workspace: Workspace, made: Weights) -> None:
+    """Register weights with their audience, and their lineage: weights <- documents whose text or answers they learned."""
+    row = {
+        "id": made.id,
+        "path": made.adapter.relative_to(workspace.state).as_posix(),
+        "audience": to_json(made.audience),
+        "status": "ready",
+        "created": time.time(),
+    }
+    with workspace.database.begin() as connection:
+        workspace.database.insert_new(connection, weights_table, [row])
+    lineage.record(workspace.database, child=f"weights:{made.id}", parents=[f"document:{name}" for name in made.documents], relation="tuned on")
+
+
+def find_weights(workspace: Workspace, identity: str) -> Weights:
+    """Registered weights. Raises NotFound when they are unknown, withdrawn or gone from the disk."""
+    with workspace.database.connect() as connection:
+        row = connection.execute(select(weights_table).where(weights_table.c.id == identity)).mappings().first()
+    if row is None or row["status"] != "ready" or not (workspace.state / row["path"] / "training.json").exists():
+        raise NotFound("these weights are not there.", subject=identity, remedy="Run: groundtune train")
+    folder = workspace.state / row["path"]
+    about = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    return Weights(
+        id=identity,
+        adapter=folder,
+        audience=from_json(row["audience"]),
+        documents=tuple(about["documents"]),
+        pairs=len(about["examples"]),
+        unreadable=(),
+        without_gold=(),
+        result=load_result(folder),
+    )
+
+
+def remember_run(workspace: Workspace, *, verb: str, content: Mapping[str, Any], run: str = "", seconds: float | None = None) -> str:
+    """Write a finished run with what it left; returns its id."""
+    with workspace.database.begin() as connection:
+        if not run:
+            done = connection.scalar(select(func.count()).select_from(runs).where(runs.c.verb == verb)) or 0
+            run = f"{verb.replace(' ', '-')}-{done + 1:04d}"
+        row = {
+            "id": run,
+            "verb": verb,
+            "status": "done",
+            "config": digest(workspace.config.model_dump(mode="json")),
+            "artefact": workspace.artefacts.put_json(content),
+            "created": time.time(),
+            "seconds": seconds,
+        }
+        connection.execute(insert(runs).values(row))
+    return run
+
+
+def newest(workspace: Workspace, *, verb: str, run: str | None = None) -> Any:
+    """What a finished run left, by default the newest of its verb; None when there is none."""
+    chosen = select(runs.c.artefact).where(runs.c.verb == verb, runs.c.status == "done")
+    chosen = chosen.where(runs.c.id == run) if run else chosen.order_by(runs.c.created.desc(), runs.c.id.desc())
+    with workspace.database.connect() as connection:
+        artefact = connection.scalar(chosen.limit(1))
+    return None if artefact is None else workspace.artefacts.get_json(artefact)

@@ -1,0 +1,176 @@
+"""The content of report.json as plain data, from a finished race and its verdict. It measures and decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from groundtune.candidates.build import Weights
+from groundtune.decision.plan import Plan, as_json
+from groundtune.decision.probes import Decomposition
+from groundtune.decision.race import Outcome
+from groundtune.decision.report import SCHEMA_VERSION, versions
+from groundtune.decision.setup import Setup
+from groundtune.decision.verdict import Finding
+from groundtune.types import CandidateReport
+
+_UNTOUCHED_SECONDS = 0.5
+"""A stage that took less did not run: its results were found in the store."""
+
+
+def assemble(
+    setup: Setup,
+    *,
+    plan: Plan,
+    outcome: Outcome,
+    reports: Mapping[str, CandidateReport],
+    excluded: Mapping[str, str],
+    found: Finding,
+    decomposition: Decomposition | None,
+    run: str,
+    fingerprint: str,
+    looks: int,
+    scores: str,
+) -> dict[str, Any]:
+    """report.json; `scores` is the path of the per-item scores relative to the workspace. See report.schema.json."""
+    task, config = setup.task, setup.workspace.config
+    grouping = task.grouping()
+    tested = set(task.test_ids)
+    verdict = found.verdict
+    return {
+        "schema": SCHEMA_VERSION,
+        "run": run,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "task": {
+            "questions": len(task.examples),
+            "scored": len(tested),
+            "unanswerable": sum(not example.answers for example in task.examples if example.id in tested),
+            "groups": grouping.groups,
+            "largest_group_share": grouping.largest_items / max(1, grouping.items),
+            "metric": task.metric,
+            "metrics": [name for name in task.metrics if any(name in report.metrics for report in reports.values())],
+            "models": sorted({report.candidate.model for report in reports.values()}),
+            "labels": len(task.labels),
+            "documents": setup.synced.documents if setup.synced else 0,
+            "chunks": setup.synced.chunks if setup.synced else 0,
+            "problems": [str(problem) for problem in task.problems],
+        },
+        "splits": {
+            "scheme": task.scheme,
+            "folds": [{"train": len(fold.train), "test": len(fold.test)} for fold in task.folds],
+            "seed": config.decision.seed,
+            "fingerprint": fingerprint,
+            "looks": looks,
+        },
+        "seeds": [config.training.seed],
+        "mde": plan.mde,
+        "smallest_p": plan.smallest_p,
+        "plan": as_json(plan),
+        "stages": [
+            {
+                "stage": stage.name,
+                "candidate": stage.candidate,
+                "planned_seconds": stage.seconds,
+                "measured_seconds": _measured(outcome, stage.name, stage.candidate),
+            }
+            for stage in plan.stages
+        ],
+        "candidates": [
+            *(_candidate(report, outcome.weights.get(name, ()), excluded.get(name, "")) for name, report in reports.items()),
+            *(_absent(name, config.model, reason) for name, reason in setup.not_applicable.items()),
+            *(_absent(left.candidate, config.model, f"left out: {left.reason}") for left in plan.left_out),
+        ],
+        "comparisons": [asdict(comparison) for comparison in found.comparisons],
+        "decision": {
+            "winner": verdict.winner,
+            "verdict": verdict.kind,
+            "reason": verdict.reason,
+            "provisional": verdict.provisional,
+            "headline": headline(found, config.model),
+            "margin": config.decision.margin,
+            "floor": found.floor,
+            "further_questions": verdict.further_questions,
+        },
+        "probes": {
+            "decomposition": None if decomposition is None else _decomposition(decomposition),
+            "not_applicable": "" if decomposition else "Not applicable: it needs documents, located evidence and the rag candidate.",
+        },
+        "scores": scores,
+        "versions": versions(),
+        "notes": list(setup.notes),
+    }
+
+
+def headline(found: Finding, model: str) -> str:
+    """The verdict in one sentence."""
+    verdict = found.verdict
+    if verdict.kind == "superior":
+        return f"Use {verdict.winner} with {model}: it beats every other candidate"
+    if verdict.kind == "cheapest non-inferior":
+        return f"Use {verdict.winner} with {model}: no other is better by the margin, and it is the cheapest such"
+    if verdict.kind == "none good enough":
+        return f"None is good enough with {model}"
+    return f"Inconclusive with {model}; meanwhile use {verdict.provisional}"
+
+
+def _measured(outcome: Outcome, stage: str, candidate: str) -> float | None:
+    if stage == "train":
+        return sum(weights.result.seconds for weights in outcome.weights.get(candidate, ()) if not weights.result.remembered) or None
+    seconds = outcome.seconds.get((stage, candidate))
+    return seconds if seconds is not None and seconds >= _UNTOUCHED_SECONDS else None
+
+
+def _candidate(report: CandidateReport, weights: Sequence[Weights], excluded: str) -> dict[str, Any]:
+    return {
+        "name": report.candidate.name,
+        "model": report.candidate.model,
+        "recipe": asdict(report.candidate),
+        "metrics": dict(report.metrics),
+        "intervals": {name: asdict(interval) for name, interval in report.intervals.items()},
+        "items": report.items,
+        "latency": asdict(report.latency) if report.latency else None,
+        "cost": asdict(report.cost) if report.cost else None,
+        "tokens": asdict(report.tokens),
+        "weights": [_weights(made) for made in weights],
+        "not_applicable": "",
+        "excluded": excluded,
+    }
+
+
+def _weights(made: Weights) -> dict[str, Any]:
+    result = made.result
+    return {
+        "id": made.id,
+        "pairs": made.pairs,
+        "unreadable": len(made.unreadable),
+        "without_gold": len(made.without_gold),
+        "steps": result.steps,
+        "tokens": result.tokens,
+        "seconds": result.seconds,
+        "loss_first": result.loss_first,
+        "loss_last": result.loss_last,
+    }
+
+
+def _absent(name: str, model: str, reason: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "model": model,
+        "recipe": {},
+        "metrics": {},
+        "intervals": {},
+        "items": 0,
+        "latency": None,
+        "cost": None,
+        "tokens": {"input_tokens": 0, "output_tokens": 0},
+        "weights": [],
+        "not_applicable": reason,
+        "excluded": "",
+    }
+
+
+def _decomposition(found: Decomposition) -> dict[str, Any]:
+    losses = {name: getattr(found, name) for name in ("retrieval_loss", "format_loss", "reading_loss")}
+    return {**asdict(found), **losses}

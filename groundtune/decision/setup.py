@@ -1,0 +1,168 @@
+"""Everything that is fixed before a race answers anything: synced documents, task, candidates and plan. It spends no budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+from sqlalchemy import select
+
+from groundtune.candidates.build import Workshop, build, training_pairs
+from groundtune.candidates.open import open_workshop
+from groundtune.candidates.standard import standard_candidate
+from groundtune.dataset.read import read_questions
+from groundtune.decision.plan import Budget, Load, Plan, choose, measure_pace, stages_of
+from groundtune.decision.task import Task, prepare
+from groundtune.errors import DataError
+from groundtune.evaluation.statistics import minimum_detectable_effect, smallest_p
+from groundtune.ingest.sync import SyncReport, stored_document, sync
+from groundtune.interfaces import Progress
+from groundtune.models import load_embedder
+from groundtune.store.tables import documents as documents_table
+from groundtune.store.workspace import Workspace
+from groundtune.training.lora import TRAINERS
+from groundtune.types import LOCAL, Candidate
+
+_SAMPLE = 8
+"""Questions whose prompts are rendered to count tokens for the plan."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A race that is ready to be run."""
+
+    workspace: Workspace
+    workshop: Workshop
+    task: Task
+    candidates: tuple[Candidate, ...]
+    """Applicable ones, in the order of the configuration."""
+    not_applicable: dict[str, str]
+    """Candidate -> why it cannot be built from these data or on this machine."""
+    synced: SyncReport | None
+    notes: tuple[str, ...]
+
+
+def set_up(workspace: Workspace, *, names: Sequence[str], progress: Progress | None = None) -> Setup:
+    """Sync, read the questions, locate evidence, cut folds. Raises DataError and TooFewQuestions before anything is spent."""
+    config = workspace.config
+    embedder = load_embedder(config.embedder)
+    synced = sync(workspace, embedder=embedder, progress=progress) if config.documents else None
+    if synced is not None and not synced.documents:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in synced.failed[:3])
+        raise DataError("none of the documents could be read.", subject=str(workspace.documents), remedy=reasons)
+    rows = _rows(workspace) if synced is not None else {}
+    asked_by = config.access.questions or ((LOCAL,) if config.access.single else ())
+    task = prepare(
+        read_questions(workspace.questions),
+        document_text=lambda name: stored_document(workspace, rows[name]).text if name in rows else None,
+        documents=rows.keys(),
+        metric=config.metric,
+        principals=asked_by,
+        folds_wanted=config.decision.folds,
+        seed=config.decision.seed,
+    )
+    workshop = open_workshop(workspace, embedder=embedder, examples=task.examples, labels=task.labels)
+    candidates: list[Candidate] = []
+    not_applicable: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        candidate = standard_candidate(name, config=config, label_task=bool(task.labels))
+        reason = _obstacle(candidate, task)
+        if reason:
+            not_applicable[name] = reason
+        else:
+            candidates.append(candidate)
+    return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, _notes(workspace, task, synced))
+
+
+def _rows(workspace: Workspace) -> dict[str, Mapping[str, Any]]:
+    """The documents that have text, as the operator sees them: evidence is located for everybody, whoever asks."""
+    chosen = select(documents_table).where(documents_table.c.status == "ok")
+    with workspace.database.connect() as connection:
+        return {row["id"]: row for row in connection.execute(chosen).mappings()}
+
+
+def _obstacle(candidate: Candidate, task: Task) -> str:
+    if candidate.context is not None and not task.has_documents:
+        return "there are no documents to retrieve from"
+    if candidate.tuning is None:
+        return ""
+    provider = candidate.model.partition(":")[0]
+    if provider not in TRAINERS:
+        return f"the weights of {candidate.model} are not on this machine, so they cannot be tuned here"
+    if provider != "fake" and (find_spec("torch") is None or find_spec("peft") is None):
+        return "tuning needs torch and peft; run: pip install 'groundtune[train]'"
+    return ""
+
+
+def _notes(workspace: Workspace, task: Task, synced: SyncReport | None) -> tuple[str, ...]:
+    notes: list[str] = []
+    if workspace.config.access.single:
+        notes.append(f"Every document and every question without principals belongs to the single principal {LOCAL!r}.")
+    elif nameless := sum(not example.principals for example in task.examples):
+        notes.append(
+            f"{nameless} questions name no principals and access.questions is empty: they are asked as a stranger, "
+            "and nobody may learn from them."
+        )
+    if synced is not None and synced.failed:
+        notes.append(f"{len(synced.failed)} documents could not be read; groundtune sync lists them with the reasons.")
+    if synced is not None and synced.unreadable:
+        notes.append(f"{len(synced.unreadable)} documents match no access rule and are readable by nobody; groundtune sync lists them.")
+    if task.has_documents and not task.has_evidence:
+        notes.append("No question has evidence that was found in a document, so the gold-evidence probe is off and groups are questions.")
+    if task.scheme == "cross-fitted":
+        notes.append(
+            "Fewer than 300 questions: answers are out of fold and tuned candidates are trained once a fold. "
+            "The figures are cross-fitted, not sealed."
+        )
+    if warning := task.grouping().warning:
+        notes.append(warning)
+    notes.append("One training seed: the claim is about these weights, not about the method.")
+    return tuple(notes)
+
+
+def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
+    """Count tokens of rendered prompts, time this machine for a few seconds, and choose what fits the budget."""
+    config, task, workshop = setup.workspace.config, setup.task, setup.workshop
+    per_candidate = {}
+    for candidate in setup.candidates:
+        model = workshop.model(candidate.model)
+        pace = measure_pace(model, batch_size=config.decision.batch_size, memory=setup.workspace.state / "pace.json")
+        load = _load(candidate, setup)
+        probed = candidate.name == "rag" and task.has_evidence
+        per_candidate[candidate.name] = stages_of(
+            load,
+            pace=pace,
+            prices=config.prices,
+            local=model.local,
+            latency_requests=config.decision.latency_requests,
+            probe_items=len(task.test_ids) if probed else 0,
+        )
+    groups = task.grouping().groups
+    stages, left_out = choose(per_candidate, budget)
+    return Plan(
+        stages=tuple(stages),
+        left_out=tuple(left_out),
+        currency=config.prices.currency,
+        budget=budget.text if budget else None,
+        items=len(task.test_ids),
+        groups=groups,
+        smallest_p=smallest_p(groups),
+        mde=minimum_detectable_effect(groups),
+        scheme=task.scheme,
+    )
+
+
+def _load(candidate: Candidate, setup: Setup) -> Load:
+    """Tokens of this candidate's prompts, counted over a few questions; its training pairs, counted on the first fold."""
+    task, workshop = setup.task, setup.workshop
+    by_id, fold = task.by_id(), task.folds[0]
+    untuned = replace(candidate, tuning=None)
+    assistant = build(untuned, workshop=workshop, train_examples=[by_id[item] for item in fold.train])
+    tokens = [assistant.prompt_tokens(by_id[item]) for item in task.test_ids[:: max(1, len(task.test_ids) // _SAMPLE)]]
+    prompt_tokens = sum(tokens) / max(1, len(tokens))
+    if candidate.tuning is None:
+        return Load(candidate, items=len(task.test_ids), prompt_tokens=prompt_tokens)
+    pairs = training_pairs(candidate, workshop=workshop, train_examples=[by_id[item] for item in fold.train], seed=0)
+    return Load(candidate, len(task.test_ids), prompt_tokens, trainings=len(task.folds), pairs=len(pairs.pairs))

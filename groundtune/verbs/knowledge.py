@@ -1,0 +1,132 @@
+"""init, sync, search, ask: a workspace, its documents, and answers from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groundtune import demo as demo_data
+from groundtune.answer.assistant import Assistant
+from groundtune.answer.retrieval import WorkspaceRetriever
+from groundtune.candidates.build import build
+from groundtune.candidates.open import find_weights, newest, open_workshop
+from groundtune.candidates.standard import standard_candidate
+from groundtune.config import FILE_NAME, default_config_text
+from groundtune.dataset.read import read_questions
+from groundtune.errors import NotFound, UsageError
+from groundtune.ingest.sync import SyncReport
+from groundtune.ingest.sync import sync as sync_documents
+from groundtune.interfaces import Progress
+from groundtune.models import load_embedder
+from groundtune.store.workspace import Workspace
+from groundtune.types import LOCAL, Answer, Caller, Hit, Message
+
+
+@dataclass(frozen=True, slots=True)
+class InitResult:
+    root: Path
+    written: tuple[str, ...]
+    """Paths below `root`."""
+
+
+def init(
+    root: Path | str = ".",
+    *,
+    documents: str = "documents",
+    questions: str = "questions.jsonl",
+    model: str = "embedded:smollm2",
+    demo: bool = False,
+) -> InitResult:
+    """Make `root` a workspace with an explicit, commented configuration; with `demo`, the shipped documents and questions too.
+
+    Nothing that exists is overwritten: UsageError when `root` is a workspace already.
+    """
+    root = Path(root)
+    if demo:
+        written = demo_data.copy_to(root)
+        Workspace.open(root).close()
+        return InitResult(root, tuple(path.relative_to(root).as_posix() for path in written))
+    text = default_config_text(documents=documents, questions=questions, model=model)
+    Workspace.create(root, config_text=text).close()
+    return InitResult(root, (FILE_NAME,))
+
+
+def sync(root: Path | str = ".", *, progress: Progress | None = None) -> SyncReport:
+    """Bring the index up to the documents. See `groundtune.ingest.sync.sync`."""
+    with Workspace.open(root) as workspace:
+        _require_documents(workspace)
+        return sync_documents(workspace, embedder=load_embedder(workspace.config.embedder), progress=progress)
+
+
+def search(query: str, *, root: Path | str = ".", principals: Sequence[str] = (), k: int = 5) -> tuple[Hit, ...]:
+    """The k best chunks that a caller with these principals may read, best first."""
+    with Workspace.open(root) as workspace:
+        _require_documents(workspace)
+        retriever = WorkspaceRetriever(workspace, embedder=load_embedder(workspace.config.embedder))
+        return tuple(retriever.search(query, caller=_caller(workspace, principals), k=k))
+
+
+def ask(
+    question: str,
+    *,
+    root: Path | str = ".",
+    principals: Sequence[str] = (),
+    candidate: str | None = None,
+    history: Sequence[Message] = (),
+) -> Answer:
+    """One answer, with citations, for a caller with these principals.
+
+    Without `candidate` the newest decision's winner answers, else its provisional choice, else `rag`. To ask many questions, keep
+    the assistant of `open_assistant`. Raises AccessDenied when the caller may not use the candidate's weights.
+    """
+    with Workspace.open(root) as workspace:
+        assistant = open_assistant(workspace, candidate=candidate)
+        return assistant.ask(question, caller=_caller(workspace, principals), history=history)
+
+
+def open_assistant(workspace: Workspace, *, candidate: str | None = None) -> Assistant:
+    """The assistant of a candidate, ready to be asked again and again while the workspace is open."""
+    report = newest(workspace, verb="decide")
+    name = candidate or _chosen(report) or ("rag" if workspace.config.documents else "few_shot")
+    recipe = standard_candidate(name, config=workspace.config, label_task=workspace.config.metric == "label_accuracy")
+    examples = ()
+    if (recipe.examples is not None or recipe.prompt == "label") and workspace.questions.exists():
+        examples = read_questions(workspace.questions).examples
+    labels = sorted({example.answers[0] for example in examples if example.answers}) if recipe.prompt == "label" else ()
+    workshop = open_workshop(workspace, labels=labels)
+    weights = None
+    if recipe.tuning is not None:
+        weights = find_weights(workspace, _weights_of(workspace, name, report))
+    return build(recipe, workshop=workshop, train_examples=examples, weights=weights)
+
+
+def _chosen(report: Any) -> str | None:
+    if report is None:
+        return None
+    chosen: str | None = report["decision"]["winner"] or report["decision"]["provisional"]
+    return chosen
+
+
+def _weights_of(workspace: Workspace, name: str, report: Any) -> str:
+    """Weights that `train` made from every question, else those that the newest decision measured (its first fold's)."""
+    trained = newest(workspace, verb=f"train {name}")
+    if trained is not None:
+        return str(trained["weights"])
+    for candidate in report["candidates"] if report is not None else ():
+        if candidate["name"] == name and candidate["weights"]:
+            return str(candidate["weights"][0]["id"])
+    raise NotFound("it has no weights yet.", subject=name, remedy=f"Run: groundtune train {name}")
+
+
+def _caller(workspace: Workspace, principals: Sequence[str]) -> Caller:
+    """Without rules everything belongs to `local`, who asks when nobody is named."""
+    if not principals and workspace.config.access.single:
+        return Caller.of(LOCAL)
+    return Caller.of(*principals)
+
+
+def _require_documents(workspace: Workspace) -> None:
+    if not workspace.config.documents:
+        raise UsageError("this workspace has no documents.", subject=str(workspace.root), remedy="Set documents in groundtune.toml.")

@@ -1,0 +1,159 @@
+"""train, evaluate, decide, report: the race and what it leaves behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from groundtune.candidates.build import tune
+from groundtune.candidates.open import remember_run, remember_weights, weights_folder
+from groundtune.candidates.standard import STANDARD, standard_candidate
+from groundtune.config import FILE_NAME, Config, default_config_text
+from groundtune.decision.decide import Decision, candidate_reports, load_report, run_race
+from groundtune.decision.decide import decide as decide_workspace
+from groundtune.decision.plan import Plan
+from groundtune.decision.report import ReportFiles, write_report
+from groundtune.decision.setup import set_up
+from groundtune.errors import NotFound, UsageError
+from groundtune.interfaces import Progress
+from groundtune.store.workspace import Workspace
+from groundtune.types import Audience, CandidateReport
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    candidate: str
+    weights: str
+    adapter: Path
+    pairs: int
+    left_out: int
+    """Questions that some named user of the weights may not read, or whose evidence no readable chunk holds."""
+    audience: Audience
+    """Who may use the weights: every clause must be met."""
+    seconds: float
+
+
+def train(candidate: str, *, root: Path | str = ".", progress: Progress | None = None) -> TrainResult:
+    """Weights of one tuned candidate for use: trained on every question of the train part, or on all when nothing is sealed.
+
+    Below 300 questions a race is cross-fitted, so its own weights have each seen a part only; these see all, and are therefore
+    not the weights that were measured.
+    """
+    with Workspace.open(root) as workspace, workspace.lock():
+        recipe = standard_candidate(candidate, config=workspace.config)
+        if recipe.tuning is None:
+            tuned = ", ".join(name for name in STANDARD if "tuned" in name)
+            raise UsageError("it has no tuning, so there is nothing to train.", subject=candidate, remedy=f"Tuned ones are: {tuned}.")
+        setup = set_up(workspace, names=[candidate], progress=progress)
+        if candidate in setup.not_applicable:
+            raise UsageError(f"{setup.not_applicable[candidate]}.", subject=candidate)
+        by_id = setup.task.by_id()
+        sealed = setup.task.scheme == "sealed test"
+        examples = [by_id[item] for item in setup.task.folds[0].train] if sealed else list(setup.task.examples)
+        started = time.perf_counter()
+        made = tune(
+            setup.candidates[0],
+            workshop=setup.workshop,
+            train_examples=examples,
+            folder=weights_folder(workspace),
+            seed=workspace.config.training.seed,
+            progress=progress,
+        )
+        remember_weights(workspace, made)
+        remember_run(workspace, verb=f"train {candidate}", content={"candidate": candidate, "weights": made.id})
+        return TrainResult(
+            candidate=candidate,
+            weights=made.id,
+            adapter=made.adapter,
+            pairs=made.pairs,
+            left_out=len(made.unreadable) + len(made.without_gold),
+            audience=made.audience,
+            seconds=time.perf_counter() - started,
+        )
+
+
+def evaluate(
+    candidate: str | None = None,
+    *,
+    root: Path | str = ".",
+    questions: Path | str | None = None,
+    progress: Progress | None = None,
+) -> tuple[CandidateReport, ...]:
+    """Scores, latency and cost of one candidate, or of all that are configured. Nothing is compared or decided."""
+    with Workspace.open(root) as workspace, workspace.lock():
+        if questions is not None:
+            workspace.config = workspace.config.model_copy(update={"questions": str(Path(questions).resolve())})
+        names = (candidate,) if candidate else workspace.config.decision.candidates
+        setup = set_up(workspace, names=names, progress=progress)
+        if candidate in setup.not_applicable:
+            raise UsageError(f"{setup.not_applicable[candidate]}.", subject=candidate)
+        outcome = run_race(setup, setup.candidates, progress=progress)
+        return tuple(candidate_reports(setup, setup.candidates, outcome).values())
+
+
+def decide(
+    root: Path | str | None = None,
+    *,
+    documents: Path | str | None = None,
+    questions: Path | str | None = None,
+    out: Path | str | None = None,
+    model: str | None = None,
+    metric: str | None = None,
+    candidates: Sequence[str] | None = None,
+    budget: str | None = None,
+    plan_only: bool = False,
+    announce: Callable[[Plan], None] | None = None,
+    progress: Progress | None = None,
+) -> Decision:
+    """Race the candidates on the documents and questions, name a winner or say that the evidence names none.
+
+    With `root`, a workspace. Without one, `questions` and `out` (and `documents`, if there are any): `out` becomes a workspace in
+    which everything belongs to the one principal `local`. `announce` is called with the plan before anything is spent; repeating
+    an interrupted call continues it. The report lies in the workspace: report.json, report.md, report.html.
+    """
+    with _open(root, documents=documents, questions=questions, out=out) as workspace:
+        changes: dict[str, object] = {"model": model, "metric": metric}
+        changes["documents"] = str(Path(documents).resolve()) if documents is not None else None
+        changes["questions"] = str(Path(questions).resolve()) if questions is not None else None
+        update = {key: value for key, value in changes.items() if value is not None}
+        workspace.config = Config.model_validate(workspace.config.model_dump() | update)
+        return decide_workspace(
+            workspace,
+            names=tuple(candidates or workspace.config.decision.candidates),
+            budget=budget,
+            plan_only=plan_only,
+            announce=announce,
+            progress=progress,
+        )
+
+
+def report(root: Path | str = ".", *, run: str | None = None) -> ReportFiles:
+    """Write the files of a decision again, by default of the newest. Raises NotFound when nothing was decided."""
+    with Workspace.open(root) as workspace:
+        return write_report(load_report(workspace, run), workspace.root)
+
+
+def _open(root: Path | str | None, *, documents: Path | str | None, questions: Path | str | None, out: Path | str | None) -> Workspace:
+    """The workspace at `root`, or one in `out` for documents and questions that lie anywhere."""
+    if root is not None:
+        if out is not None:
+            raise UsageError("a workspace keeps its own reports.", subject=str(out), remedy="Give a workspace or --out, not both.")
+        return Workspace.open(root)
+    if questions is None or out is None:
+        raise UsageError(
+            "without a workspace, questions and a folder for the result are needed.",
+            remedy="Give --questions FILE and --out DIR, and --documents DIR if there are documents; or run: groundtune init",
+        )
+    for path, wanted in ((questions, "file of questions"), (documents, "folder of documents")):
+        if path is not None and not Path(path).exists():
+            raise NotFound(f"there is no such {wanted}.", subject=str(path))
+    if (Path(out) / FILE_NAME).exists():
+        return Workspace.open(out)
+    text = default_config_text(
+        documents=str(Path(documents).resolve()) if documents is not None else "",
+        questions=str(Path(questions).resolve()),
+        single=True,
+    )
+    return Workspace.create(out, config_text=text)
