@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from groundtune.config.globs import compile_glob
 from groundtune.config.toml import read_toml, shown
@@ -140,8 +140,18 @@ class Training(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ValueError(f"{name!r} stands there twice")
+    return names
+
+
+Candidates = Annotated[tuple[StandardCandidate, ...], Strict(False), Field(min_length=1), AfterValidator(_distinct)]
+
+
 class Decision(_Section):
-    candidates: Annotated[tuple[StandardCandidate, ...], Strict(False), Field(min_length=1)] = get_args(StandardCandidate)
+    candidates: Candidates = get_args(StandardCandidate)
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Points of the metric by which a candidate may be worse and still count as as good."""
     floor: Share | None = None
@@ -177,8 +187,8 @@ class Config(_Section):
     embedder: ModelName = "embedded:minilm"
     metric: Annotated[str, Field(min_length=1)] = "f1"
     """The primary metric, fixed before the first look."""
-    documents: Annotated[str, Field(min_length=1)] = "documents"
-    """Folder, relative to the workspace."""
+    documents: str = "documents"
+    """Folder, relative to the workspace; empty when the task has no documents."""
     questions: Annotated[str, Field(min_length=1)] = "questions.jsonl"
     """File, relative to the workspace."""
     access: Access = Access()
