@@ -8,6 +8,6 @@ trap 'rm -rf "$work"' EXIT
 "$work/venv/bin/python" -m pip install --quiet --only-binary :all: "$(grep '^torch==' constraints.txt)" --editable '.[openvino,train,dev]'
 {
   sed -n '/^#/p' constraints.txt
-  "$work/venv/bin/python" -m pip freeze --exclude-editable --exclude pip | sed -E 's/^(torch==[0-9.]+).*/\1/' | sort -f
+  "$work/venv/bin/python" -m pip freeze --all --exclude-editable --exclude pip | sed -E 's/^(torch==[0-9.]+).*/\1/' | sort -f
 } >"$work/constraints.txt"
 mv "$work/constraints.txt" constraints.txt

@@ -45,6 +45,7 @@ def command(
     An inconclusive verdict is a result: the exit code is 0.
     """
     root = workspace or (None if documents or questions else Path())
+    announce = None if json else lambda plan: output.note(results.plan(output.plain(plan)) + "\n")
     with progress.shown(as_json=json) as show:
         decision = groundtune.decide(
             root,
@@ -56,9 +57,18 @@ def command(
             candidates=tuple(candidate) if candidate else None,
             budget=budget,
             plan_only=plan_only,
+            announce=None if plan_only else announce,
             progress=show,
         )
     if json:
         output.document(decision)
-        return
-    output.line(results.candidates(decision.report["candidates"]))
+    elif decision.report is None or decision.verdict is None:
+        output.line(results.plan(output.plain(decision.plan)))
+    else:
+        report = decision.report
+        for remark in (*report["task"]["problems"], *report["notes"]):
+            output.note(f"note: {remark}")
+        output.line(results.candidates(report["candidates"], metric=report["task"]["metric"]))
+        output.line()
+        output.line(results.verdict(output.plain(decision.verdict)))
+        output.line(f"report: {decision.out / 'report.html'}")

@@ -15,7 +15,8 @@ def candidates(reports: Sequence[Mapping[str, Any]], *, metric: str | None = Non
     for report in reports:
         name = report["name"] if "name" in report else report["candidate"]["name"]
         if report.get("not_applicable"):
-            absent.append(f"{name}: not applicable: {report['not_applicable']}")
+            why = report["not_applicable"]
+            absent.append(f"{name}: {why if why.startswith('left out') else f'not applicable: {why}'}")
             continue
         latency, cost = report.get("latency"), report.get("cost")
         rows.append(
@@ -30,7 +31,8 @@ def candidates(reports: Sequence[Mapping[str, Any]], *, metric: str | None = Non
     headings = ("candidate", *names, "p50 s", "p95 s", "cost/1000")
     filled = [column for column in range(len(headings)) if column == 0 or any(row[column] for row in rows)]
     grid = output.table([headings[column] for column in filled], [[row[column] for column in filled] for row in rows])
-    return "\n".join([grid, *absent])
+    excluded = [f"{report['name']}: excluded: {report['excluded']}" for report in reports if report.get("excluded")]
+    return "\n".join([grid, *excluded, *absent])
 
 
 def _score(report: Mapping[str, Any], name: str, *, interval: bool) -> str:
@@ -49,4 +51,29 @@ def verdict(found: Mapping[str, Any]) -> str:
     lines = [f"verdict: {found['kind']}", choice, f"reason: {found['reason']}"]
     if found.get("further_questions"):
         lines.append(f"further questions needed: about {found['further_questions']}")
+    return "\n".join(lines)
+
+
+def plan(planned: Mapping[str, Any]) -> str:
+    """Minutes per stage and candidate, what a budget left out, and what the questions allow to be seen."""
+    kinds = tuple(dict.fromkeys(stage["name"] for stage in planned["stages"]))
+    names = tuple(dict.fromkeys(stage["candidate"] for stage in planned["stages"]))
+    currency = planned["currency"]
+
+    def row(label: str, chosen: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        parts = ([stage["seconds"] for stage in chosen if stage["name"] == kind] for kind in kinds)
+        minutes = (f"{sum(part) / 60:.1f}" if part else "" for part in parts)
+        total, money = sum(stage["seconds"] for stage in chosen), sum(stage["money"] for stage in chosen)
+        return (label, *minutes, f"{total / 60:.1f}", f"{money:.4f}")
+
+    rows = [row(name, [stage for stage in planned["stages"] if stage["candidate"] == name]) for name in names]
+    headings = ("planned minutes", *kinds, "in all", currency)
+    lines = [
+        f"plan: {planned['items']} questions in {planned['groups']} independent groups, {planned['scheme']}",
+        output.table(headings, [*rows, row("in all", planned["stages"])]),
+        *(f"left out: {left['candidate']}: {left['reason']}" for left in planned["left_out"]),
+        f"smallest difference that would be found with 80 % power: {planned['mde']:.3f}; "
+        f"smallest p-value that {planned['groups']} groups can reach: {planned['smallest_p']:.2g}",
+        *(f"note: {note}" for note in planned["notes"]),
+    ]
     return "\n".join(lines)
