@@ -123,14 +123,16 @@ class Metric(Protocol):
 class Respondent(Protocol):
     """Anything that answers examples in a batch: what `evaluate` takes, so that it knows neither retrieval nor training."""
 
-    def __call__(self, examples: Sequence[Example]) -> list[Answer]: ...
+    def __call__(self, examples: Sequence[Example], /) -> list[Answer]: ...
 
 
 class Retriever(Protocol):
     """Finds readable chunks; handed to the assistant and to training, so that both see what production sees."""
 
-    fingerprint: str
-    """Changes whenever results may: index version, embedder, settings, policy version."""
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever results may: index version, embedder, settings, policy version."""
+        ...
 
     def search(self, question: str, *, caller: Caller, k: int) -> list[Hit]:
         """The k best chunks that the caller may read, best first, each checked against the newest policy."""

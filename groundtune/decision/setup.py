@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
@@ -76,11 +76,11 @@ def set_up(workspace: Workspace, *, names: Sequence[str], progress: Progress | N
     return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, _notes(workspace, task, synced))
 
 
-def _rows(workspace: Workspace) -> dict[str, Mapping[str, Any]]:
+def _rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
     """The documents that have text, as the operator sees them: evidence is located for everybody, whoever asks."""
     chosen = select(documents_table).where(documents_table.c.status == "ok")
     with workspace.database.connect() as connection:
-        return {row["id"]: row for row in connection.execute(chosen).mappings()}
+        return {row["id"]: dict(row) for row in connection.execute(chosen).mappings()}
 
 
 def _obstacle(candidate: Candidate, task: Task) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundtune import demo as demo_data
 from groundtune.answer.assistant import Assistant
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.candidates.build import build
@@ -15,13 +14,14 @@ from groundtune.candidates.open import find_weights, newest, open_workshop
 from groundtune.candidates.standard import standard_candidate
 from groundtune.config import FILE_NAME, default_config_text
 from groundtune.dataset.read import read_questions
+from groundtune.demo import copy_to
 from groundtune.errors import NotFound, UsageError
 from groundtune.ingest.sync import SyncReport
 from groundtune.ingest.sync import sync as sync_documents
 from groundtune.interfaces import Progress
 from groundtune.models import load_embedder
 from groundtune.store.workspace import Workspace
-from groundtune.types import LOCAL, Answer, Caller, Hit, Message
+from groundtune.types import LOCAL, Answer, Caller, Example, Hit, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ def init(
     """
     root = Path(root)
     if demo:
-        written = demo_data.copy_to(root)
+        written = copy_to(root, model=model)
         Workspace.open(root).close()
-        return InitResult(root, tuple(path.relative_to(root).as_posix() for path in written))
+        return InitResult(root, written)
     text = default_config_text(documents=documents, questions=questions, model=model)
     Workspace.create(root, config_text=text).close()
     return InitResult(root, (FILE_NAME,))
@@ -91,7 +91,7 @@ def open_assistant(workspace: Workspace, *, candidate: str | None = None) -> Ass
     report = newest(workspace, verb="decide")
     name = candidate or _chosen(report) or ("rag" if workspace.config.documents else "few_shot")
     recipe = standard_candidate(name, config=workspace.config, label_task=workspace.config.metric == "label_accuracy")
-    examples = ()
+    examples: tuple[Example, ...] = ()
     if (recipe.examples is not None or recipe.prompt == "label") and workspace.questions.exists():
         examples = read_questions(workspace.questions).examples
     labels = sorted({example.answers[0] for example in examples if example.answers}) if recipe.prompt == "label" else ()
