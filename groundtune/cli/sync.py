@@ -23,6 +23,8 @@ def command(workspace: Workspace = HERE, json: Json = False) -> None:
     )
     for document, reason in report.failed:
         output.line(f"not read: {document}: {reason}")
+    for document, what in report.problems:
+        output.line(f"access not understood: {document}: {what}")
     for document in report.unreadable:
         output.line(f"readable by nobody: {document}")
     if report.unreadable:
