@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import groundtune
-from benchmarks.figures import STANDARD, figures_of, race_goals
+from benchmarks.figures import STANDARD, announce, figures_of, race_goals
 from benchmarks.harness import WORK, Figure, Goal, goal, save
 from groundtune.cli import progress
 
@@ -71,7 +71,7 @@ def race(folder: Path, *, model: str, minutes: dict[str, float]) -> tuple[Path, 
 
 def decide(folder: Path) -> dict[str, Any]:
     with progress.shown(as_json=False) as show:
-        report: dict[str, Any] | None = groundtune.decide(folder, progress=show).report
+        report: dict[str, Any] | None = groundtune.decide(folder, announce=announce, progress=show).report
     assert report is not None  # only a plan has none
     return report
 

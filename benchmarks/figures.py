@@ -7,8 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.harness import Figure, Goal, goal
+from groundtune.cli import output, results
+from groundtune.decision.plan import Plan
 
 STANDARD = ("prompt", "few_shot", "rag", "tuned", "rag_tuned")
+
+
+def announce(plan: Plan) -> None:
+    """Print the plan before anything is spent."""
+    print(results.plan(output.plain(plan)), flush=True)
 
 
 def figures_of(report: Mapping[str, Any]) -> dict[str, Figure]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import groundtune
 from benchmarks.convert_handbook import KINDS, convert, documents_folder
-from benchmarks.figures import STANDARD, figures_of, race_goals
+from benchmarks.figures import STANDARD, announce, figures_of, race_goals
 from benchmarks.harness import WORK, data_folder, save, write_rows
 from groundtune.cli import progress
 
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             model=options.model,
             candidates=tuple(options.candidates),
             budget=options.budget,
+            announce=announce,
             progress=show,
         )
     minutes = (time.monotonic() - started) / 60

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import groundtune
 from benchmarks.convert_intents import convert
-from benchmarks.figures import STANDARD, figures_of, not_applicable, race_goals
+from benchmarks.figures import STANDARD, announce, figures_of, not_applicable, race_goals
 from benchmarks.harness import WORK, data_folder, goal, save, write_rows
 from groundtune.cli import progress
 
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             model=options.model,
             metric="label_accuracy",
             budget=options.budget,
+            announce=announce,
             progress=show,
         )
     minutes = (time.monotonic() - started) / 60

@@ -223,7 +223,7 @@ def handbook(tmp_path: Path) -> Path:
     anaphora = {
         **common,
         "id": 0,
-        "context": "When does it begin?",
+        "context": "Its begin?",
         "question": "And end?",
         "retrieval": both,
         "answer": "31 March",

@@ -18,7 +18,7 @@ from groundtune.dataset.check import check_evidence
 from groundtune.dataset.read import read_questions
 from groundtune.dataset.split import assign_groups
 from groundtune.demo import copy_to
-from groundtune.errors import WorkspaceError
+from groundtune.errors import UsageError
 from groundtune.ingest.parse import Parser
 from groundtune.types import Caller, Document, Example
 
@@ -160,7 +160,7 @@ def test_copy_refuses_to_overwrite(tmp_path: Path, kind: str) -> None:
     kept = target / "mine.txt" if kind == "folder" else target
     kept.parent.mkdir(exist_ok=True)
     kept.write_text("mine")
-    with pytest.raises(WorkspaceError, match="taken"):
+    with pytest.raises(UsageError, match="taken"):
         copy_to(target)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
     assert kept.read_text() == "mine"

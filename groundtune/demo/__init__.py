@@ -11,7 +11,7 @@ import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from groundtune.errors import WorkspaceError
+from groundtune.errors import UsageError
 
 PARTS = ("documents", "groundtune.toml", "questions.jsonl")
 """What a copy consists of."""
@@ -22,12 +22,12 @@ def copy_to(folder: Path | str, *, model: str | None = None) -> tuple[str, ...]:
 
     `model` (`provider:name`) takes the place of the one in its groundtune.toml.
 
-    Raises WorkspaceError, with nothing written, when the folder holds anything or is a file.
+    Raises UsageError, with nothing written, when the folder holds anything or is a file.
     """
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         what = "is not empty." if target.is_dir() else "is a file."
-        raise WorkspaceError(what, subject=str(target), remedy="Name a new or empty folder for the demo.")
+        raise UsageError(what, subject=str(target), remedy="Name a new or empty folder for the demo.")
     target.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         with as_file(files(__name__) / part) as source:
