@@ -41,9 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             announce=announce,
             progress=show,
         )
+    report = decision.report
+    assert report is not None  # only a plan has none
     minutes = (time.monotonic() - started) / 60
-    figures = {**figures_of(decision.report), "kinds": ", ".join(options.kinds), "minutes_total": minutes}
-    save(options.name, figures, race_goals(decision.report, expected=options.candidates))
+    figures = {**figures_of(report), "kinds": ", ".join(options.kinds), "minutes_total": minutes}
+    save(options.name, figures, race_goals(report, expected=options.candidates))
 
 
 if __name__ == "__main__":

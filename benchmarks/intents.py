@@ -42,12 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             announce=announce,
             progress=show,
         )
+    report = decision.report
+    assert report is not None  # only a plan has none
     minutes = (time.monotonic() - started) / 60
     labels = {row["answers"][0] for row in rows}
-    figures = {**figures_of(decision.report), "labels_count": len(labels), "minutes_total": minutes}
+    figures = {**figures_of(report), "labels_count": len(labels), "minutes_total": minutes}
     goals = [
-        *race_goals(decision.report, expected=[name for name in STANDARD if name not in RETRIEVING]),
-        *(goal(f"not_applicable_{name}", name in not_applicable(decision.report), "==", True) for name in RETRIEVING),
+        *race_goals(report, expected=[name for name in STANDARD if name not in RETRIEVING]),
+        *(goal(f"not_applicable_{name}", name in not_applicable(report), "==", True) for name in RETRIEVING),
     ]
     save(options.name, figures, goals)
 
