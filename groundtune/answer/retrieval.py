@@ -15,6 +15,7 @@ from groundtune.errors import NotFound, UsageError, WorkspaceError
 from groundtune.index.fusion import reciprocal_rank_fusion
 from groundtune.index.lance import Found, LanceIndex
 from groundtune.index.versions import IndexVersions
+from groundtune.index.words import unspaced
 from groundtune.ingest.sync import stored_document
 from groundtune.interfaces import Embedder
 from groundtune.store.stages import digest
@@ -88,10 +89,16 @@ class WorkspaceRetriever:
         return self.register.audience(document)
 
     def shares_content_word(self, question: str, *, caller: Caller) -> bool:
-        """Whether a document that the caller may read holds a word of the question, stop words aside and stems alike."""
+        """Whether a document that the caller may read holds a word of the question, stop words aside and stems alike.
+
+        A question in a script without spaces cannot be cut into words here: it counts as sharing one as soon as the caller may
+        read anything.
+        """
         allowed = self.register.allowed(caller)
         if not allowed:
             return False
+        if unspaced(question):
+            return bool(self.search(question, caller=caller, k=1))
         return bool(self._checked(self._ask(lambda index: index.search_text(question, audiences=allowed, k=_DEPTH)), caller))
 
     # --- inside ---------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from lancedb.expr import Expr, col, lit
 from lancedb.index import FTS
 
 from groundtune.errors import UsageError, WorkspaceError
+from groundtune.index.words import STOP_WORDS
 from groundtune.types import Chunk, Entry
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ INDEX_VERSION: Final = 1
 
 _TABLE = "chunks"
 _SEARCHED = "search"
-_FULL_TEXT = FTS(stem=True, remove_stop_words=True, ascii_folding=True, language="English")
+_FULL_TEXT = FTS(
+    stem=True, remove_stop_words=True, custom_stop_words=list(STOP_WORDS), ascii_folding=True, language="English"
+)
 _HELD = ("id", "document", "start", "end", "text", "headings", "tokens", "title", "revision", "audience")
 _BATCH = 4096
 _READING = timedelta(minutes=5)  # files of older versions stay this long for readers that still use them
