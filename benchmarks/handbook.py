@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = data_folder("kb_gitlab_handbook")
     work = WORK / options.name
     questions = write_rows(work / "questions.jsonl", convert(data, kinds=tuple(options.kinds)))
+    from_nothing = not (work / "race").exists()
     started = time.monotonic()
     with progress.shown(as_json=False) as show:
         decision = groundtune.decide(
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = decision.report
     assert report is not None  # only a plan has none
     minutes = (time.monotonic() - started) / 60
-    figures = {**figures_of(report), "kinds": ", ".join(options.kinds), "minutes_total": minutes}
+    figures = {**figures_of(report), "kinds": ", ".join(options.kinds), "minutes_total": minutes, "from_nothing": from_nothing}
     save(options.name, figures, race_goals(report, expected=options.candidates))
 
 

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     work = WORK / options.name
     rows = convert(data_folder("cs_bitext_intents"), size=options.size, seed=options.seed)
     questions = write_rows(work / "questions.jsonl", rows)
+    from_nothing = not (work / "race").exists()
     started = time.monotonic()
     with progress.shown(as_json=False) as show:
         decision = groundtune.decide(
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     assert report is not None  # only a plan has none
     minutes = (time.monotonic() - started) / 60
     labels = {row["answers"][0] for row in rows}
-    figures = {**figures_of(report), "labels_count": len(labels), "minutes_total": minutes}
+    figures = {**figures_of(report), "labels_count": len(labels), "minutes_total": minutes, "from_nothing": from_nothing}
     goals = [
         *race_goals(report, expected=[name for name in STANDARD if name not in RETRIEVING]),
         *(goal(f"not_applicable_{name}", name in not_applicable(report), "==", True) for name in RETRIEVING),
