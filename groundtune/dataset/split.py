@@ -29,7 +29,7 @@ class Grouping:
         """One sentence when one group holds half of the items or more, else empty."""
         if self.groups < 2 or 2 * self.largest_items < self.items:
             return ""
-        return f"One group, {self.largest!r}, holds {self.largest_items} of {self.items} questions: the figures speak of it."
+        return f"One group holds {self.largest_items} of {self.items} questions, so the figures speak mostly of it."
 
 
 def grouping(examples: Iterable[Example]) -> Grouping:

@@ -1,4 +1,4 @@
-"""Answers and scores of one respondent over examples, cached by stages. Takes any callable; knows neither retrieval nor training."""
+"""Answers and scores of a respondent over examples, cached by stages. Knows any callable; neither retrieval nor training."""
 
 from __future__ import annotations
 

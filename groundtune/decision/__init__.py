@@ -1,0 +1,1 @@
+"""From questions to a verdict: plan, race, comparisons, report. Knows candidates and scores; not how anything is trained."""

@@ -1,0 +1,232 @@
+"""Per-item scores to comparisons and a verdict. Pure: knows no model, no retrieval and no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+
+import numpy as np
+
+from groundtune.evaluation.baseline import best_constant
+from groundtune.evaluation.bounded import BoundedValues, score_test
+from groundtune.evaluation.statistics import (
+    Contrast,
+    contrast,
+    groups_needed,
+    holm,
+    questions_needed,
+    simultaneous_level,
+    smallest_p,
+)
+from groundtune.evaluation.table import ScoreTable, score_table
+from groundtune.scoring import metric as find_metric
+from groundtune.types import Comparison, Example, Interval, Score, Verdict, VerdictKind
+
+ALPHA_SUPERIOR = 0.05
+"""Two-sided, Holm-adjusted."""
+ALPHA_NOT_WORSE = 0.025
+"""One-sided, Holm-adjusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What per-item scores say."""
+
+    verdict: Verdict
+    comparisons: tuple[Comparison, ...]
+    """Every ordered pair of the candidates that were given, in their order."""
+    floor: float
+    """The mean score below which no candidate is good enough."""
+    constant: str
+    """The constant answer that set the floor; empty when the floor was given."""
+
+
+def decide_verdict(
+    scores: Mapping[str, Sequence[Score]],
+    *,
+    metric: str,
+    examples: Sequence[Example],
+    costs: Mapping[str, float],
+    margin: float,
+    floor: float | None = None,
+    seed: int = 0,
+) -> Finding:
+    """The verdict on candidates that meet the constraints, and the comparisons behind it.
+
+    `scores` are all of one race, `examples` hold at least their items, `costs` rank what is cheapest (one unit for all; a
+    candidate without is dearest), `margin` and `floor` are in units of the metric. The floor defaults to the score of the best
+    constant answer plus the margin.
+
+    The kinds, in this order: `none good enough` when no mean reaches the floor; `superior` when one candidate beats every other
+    with Holm-adjusted p < .05; `cheapest non-inferior` for the cheapest that reaches the floor and whose Holm-adjusted test of
+    "worse by the margin or more" rejects at 2.5 % against every other; else `inconclusive`. Candidates with identical scores on
+    every item are one entry of the family, represented by their cheapest. Ties of cost go to the better mean, then to the one
+    given first. A candidate without rival must beat the best constant answer (or the floor less the margin) in the same test.
+    Neither the order of items nor the names of candidates and groups change anything.
+    """
+    table = score_table(scores, metric=metric)
+    wanted = set(table.items)
+    constant = ""
+    if floor is None:
+        best = best_constant([example for example in examples if example.id in wanted], find_metric(metric)) if wanted else None
+        floor, constant = (best.score + margin, best.answer) if best else (margin, "")
+    if not wanted:
+        reason = "No candidate meets the constraints." if not scores else f"No question can be scored by {metric}."
+        return Finding(Verdict("none good enough", None, None, reason), (), floor, constant)
+    race = _Race(table, metric=metric, costs=costs, margin=margin, floor=floor, seed=seed)
+    return Finding(race.verdict(), race.comparisons(), floor, constant)
+
+
+class _Race:
+    """One family of comparisons, computed once."""
+
+    def __init__(
+        self, table: ScoreTable, *, metric: str, costs: Mapping[str, float], margin: float, floor: float, seed: int
+    ) -> None:
+        self.table, self.metric, self.margin, self.floor = table, metric, margin, floor
+        self.row = {name: table.values[number] for number, name in enumerate(table.candidates)}
+        self.mean = {name: float(row.mean()) for name, row in self.row.items()}
+        given = {name: number for number, name in enumerate(table.candidates)}
+        self.cheapness: Callable[[str], tuple[float, float, int]] = lambda name: (
+            costs.get(name, float("inf")),
+            -self.mean[name],
+            given[name],
+        )
+        same: dict[bytes, list[str]] = {}
+        for name in table.candidates:
+            same.setdefault(self.row[name].tobytes(), []).append(name)
+        self.entry = {name: min(names, key=self.cheapness) for names in same.values() for name in names}
+        self.entries = [name for name in table.candidates if self.entry[name] == name]
+        pairs = list(combinations(self.entries, 2))
+        self.pairs = len(pairs)
+        level = simultaneous_level(len(pairs))
+        self.contrasts: dict[tuple[str, str], Contrast] = {
+            (a, b): contrast(self.row[a], self.row[b], table.groups, margin=margin, level=level, seed=seed) for a, b in pairs
+        }
+        adjusted = holm([found.p_value for found in self.contrasts.values()])
+        self.p_adjusted = {frozenset(pair): p for pair, p in zip(self.contrasts, adjusted, strict=True)}
+        ordered = list(permutations(self.entries, 2))
+        self.p_not_worse = dict(zip(ordered, holm([self._raw_not_worse(a, b) for a, b in ordered]), strict=True))
+
+    def verdict(self) -> Verdict:
+        good = [name for name in self.entries if self.mean[name] >= self.floor]
+        leader = min(self.entries, key=lambda name: (-self.mean[name], self.cheapness(name)))
+        if not good:
+            return self._say(
+                "none good enough",
+                None,
+                f"The best, {leader}, scores {self.mean[leader]:.3f} on {self.metric}, below the floor of {self.floor:.3f}",
+            )
+        rivals = [name for name in self.entries if name != leader]
+        if rivals and all(self._beats(leader, rival) for rival in rivals):
+            closest = min(rivals, key=lambda rival: self.mean[leader] - self.mean[rival])
+            return self._say("superior", leader, f"{leader} beats every other candidate, {self._versus(leader, closest)}")
+        proven = [name for name in good if self._holds_up(name)]
+        if proven:
+            cheapest = min(proven, key=self.cheapness)
+            return self._say("cheapest non-inferior", cheapest, self._why_cheapest(cheapest, leader))
+        return self._inconclusive(leader, self._further_questions(good))
+
+    def comparisons(self) -> tuple[Comparison, ...]:
+        return tuple(self._comparison(a, b) for a, b in permutations(self.table.candidates, 2))
+
+    # --- what the tests say ---------------------------------------------------------------------------------------------
+
+    def _beats(self, winner: str, other: str) -> bool:
+        return self.mean[winner] > self.mean[other] and self.p_adjusted[frozenset((winner, other))] < ALPHA_SUPERIOR
+
+    def _holds_up(self, name: str) -> bool:
+        """Not worse by the margin than any other entry; without any other, above the floor less the margin."""
+        if len(self.entries) > 1:
+            return all(self.p_not_worse[name, other] < ALPHA_NOT_WORSE for other in self.entries if other != name)
+        least = self.floor - self.margin
+        return not 0 < least < 1 or score_test(self._sample(self.row[name], low=0.0), least) < ALPHA_NOT_WORSE
+
+    def _raw_not_worse(self, a: str, b: str) -> float:
+        found = self.contrasts.get((a, b))
+        return found.p_not_worse if found else self.contrasts[b, a].p_not_worse_reverse
+
+    def _sample(self, values: np.ndarray, *, low: float = -1.0) -> BoundedValues:
+        return BoundedValues(values, self.table.groups, low, 1.0)
+
+    def _further_questions(self, good: Sequence[str]) -> int | None:
+        """Fewest further questions with which a good one would be superior or not worse than all, at the effects seen."""
+        groups = len(self.table.names)
+        least = len(self.table.items) * groups_needed(self.pairs) / groups if smallest_p(groups) * self.pairs >= 0.05 else 0.0
+        found = []
+        for name in good:
+            rivals = [self._sample(self.row[name] - self.row[other]) for other in self.entries if other != name]
+            if rivals:
+                beat = [questions_needed(one, 0.0, alpha=ALPHA_SUPERIOR / self.pairs, two_sided=True) for one in rivals]
+                alpha = ALPHA_NOT_WORSE / (2 * self.pairs)
+                hold = [questions_needed(one, -self.margin, alpha=alpha, two_sided=False) for one in rivals]
+                found += [max(beat), max(hold)]
+            else:
+                alone = self._sample(self.row[name], low=0.0)
+                found.append(questions_needed(alone, self.floor - self.margin, alpha=ALPHA_NOT_WORSE, two_sided=False))
+        total = max(least, min(found))
+        return max(1, int(np.ceil(total)) - len(self.table.items)) if np.isfinite(total) else None
+
+    # --- what is said ---------------------------------------------------------------------------------------------------
+
+    def _say(self, kind: VerdictKind, winner: str | None, reason: str) -> Verdict:
+        return Verdict(kind, winner, None, f"{reason}; {self._basis()}.")
+
+    def _inconclusive(self, leader: str, further: int | None) -> Verdict:
+        rivals = [name for name in self.entries if name != leader and not self._beats(leader, name)]
+        if rivals:
+            close = min(rivals, key=lambda rival: abs(self.mean[leader] - self.mean[rival]))
+            why = f"{leader} scores best but is not shown to be better than {close} or as good, {self._versus(leader, close)}"
+        else:
+            why = f"{leader} has no rival and is not shown to be above {self.floor - self.margin:.3f}"
+        settle = f"; about {further} further questions would settle it" if further else ""
+        return Verdict("inconclusive", None, leader, f"{why}{settle}; {self._basis()}.", further)
+
+    def _why_cheapest(self, winner: str, leader: str) -> str:
+        if len(self.entries) == 1:
+            return f"{winner} has no rival with other answers and is the cheapest"
+        why = f"{winner} is the cheapest that is shown not to be worse than any other by {100 * self.margin:g} points or more"
+        return why if winner == leader else f"{why}, {self._versus(winner, leader)}"
+
+    def _versus(self, a: str, b: str) -> str:
+        found = self._comparison(a, b)
+        low, high = 100 * found.interval.low, 100 * found.interval.high
+        return (
+            f"{100 * found.difference:+.1f} points of {self.metric} against {b} "
+            f"(simultaneous 95 % interval {low:+.1f} to {high:+.1f}, adjusted p = {found.p_adjusted:.3g})"
+        )
+
+    def _basis(self) -> str:
+        sizes = np.bincount(self.table.groups)
+        text = f"{len(self.table.items)} questions in {len(sizes)} independent groups"
+        if len(sizes) > 1 and 2 * sizes.max() >= len(self.table.items):
+            text += f", one of which holds {100 * sizes.max() / len(self.table.items):.0f} % of them"
+        return text
+
+    def _comparison(self, a: str, b: str) -> Comparison:
+        first, second = self.entry[a], self.entry[b]
+        items, groups = len(self.table.items), len(self.table.names)
+        if first == second:
+            found = contrast(
+                self.row[a], self.row[b], self.table.groups, margin=self.margin, level=simultaneous_level(self.pairs)
+            )
+            test = f"identical scores, one entry of the family; {found.test}, unadjusted"
+            return Comparison(a, b, self.metric, 0.0, found.interval, 1.0, 1.0, found.p_not_worse, test, items, groups)
+        turned = (first, second) not in self.contrasts
+        found = self.contrasts[(second, first) if turned else (first, second)]
+        low, high = found.interval.low, found.interval.high
+        method = f"{found.interval.method}, simultaneous over {self.pairs} pairs (Bonferroni)"
+        return Comparison(
+            a,
+            b,
+            self.metric,
+            difference=-found.difference if turned else found.difference,
+            interval=Interval(-high, -low, 0.95, method) if turned else Interval(low, high, 0.95, method),
+            p_value=found.p_value,
+            p_adjusted=self.p_adjusted[frozenset((first, second))],
+            p_not_worse=self.p_not_worse[first, second],
+            test=found.test,
+            items=items,
+            groups=groups,
+        )
