@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from groundtune.answer.citations import cite, content_words, sentences, split_markers
 from groundtune.types import Chunk, Hit
 
-TRAVEL = "Flights are booked by the travel desk. Domestic trips need 14 days of notice.\n\nHotels cost at most 140 euros a night."
+TRAVEL = (
+    "Flights are booked by the travel desk. Domestic trips need 14 days of notice.\n\nHotels cost at most 140 euros a night."
+)
 LEAVE = "Staff have 28 days of leave. Unused leave lapses on 31 March."
 
 
@@ -52,7 +56,7 @@ def test_markers_are_taken_out_and_kept_in_order() -> None:
 def test_sentences_are_disjoint_spans_in_order_that_cover_all_that_is_not_blank(text: str) -> None:
     spans = list(sentences(text))
     assert all(start < end for start, end in spans)
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
     covered = {place for start, end in spans for place in range(start, end)}
     assert all(text[place].isspace() for place in range(len(text)) if place not in covered)
 

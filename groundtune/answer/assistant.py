@@ -1,4 +1,4 @@
-"""The assistant: a built candidate. It knows how a question becomes an answer, not how its parts were made or how it is scored."""
+"""The assistant: a built candidate. Knows how a question becomes an answer, not how its parts were made or are scored."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def pack(hits: Sequence[Hit], *, count_tokens: Callable[[str], int], max_tokens:
 class Assistant:
     """Question (+ history, + caller) in; answer with citations, usage and seconds out.
 
-    `retriever` is needed when the candidate has `context`, `neighbours` when it has `examples`. `audience` returns who may use the
-    weights, evaluated at each request; None means untuned weights, which anybody may use.
+    `retriever` is needed when the candidate has `context`, `neighbours` when it has `examples`. `audience` returns who may use
+    the weights, evaluated at each request; None means untuned weights, which anybody may use.
     """
 
     def __init__(
@@ -103,7 +103,9 @@ class Assistant:
         fingerprint: Mapping[str, object] | None = None,
     ) -> None:
         if candidate.context is not None and retriever is None:
-            raise UsageError("it retrieves context, but there are no documents.", subject=candidate.name, remedy="Add documents.")
+            raise UsageError(
+                "it retrieves context, but there are no documents.", subject=candidate.name, remedy="Add documents."
+            )
         self.candidate = candidate
         self.model = model
         self.labels = tuple(labels)
@@ -122,7 +124,9 @@ class Assistant:
                 remedy="Ask the untuned candidate, for example --candidate rag.",
             )
         started = time.perf_counter()
-        example = Example(id="", question=question, answers=(), history=tuple(history), principals=tuple(sorted(caller.principals)))
+        example = Example(
+            id="", question=question, answers=(), history=tuple(history), principals=tuple(sorted(caller.principals))
+        )
         answer = self([example])[0]
         return replace(answer, seconds=time.perf_counter() - started)
 

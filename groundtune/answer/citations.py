@@ -1,7 +1,7 @@
 """Which spans support an answer. Works on the text of hits alone: it knows no index, no model and no access rules.
 
-A citation is never believed because a model wrote it: a marker such as `[2]` only nominates a source, and a source is cited only
-where its text holds the answer, either word for word or with nearly all of its content words in one sentence.
+A citation is never believed because a model wrote it: a marker such as `[2]` only nominates a source, and a source is cited
+only where its text holds the answer, either word for word or with nearly all of its content words in one sentence.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ SUPPORT = 0.8
 """Share of an answer's content words that one sentence must hold to count as its support when the wording differs."""
 
 _FUNCTION_WORDS = frozenset(
-    "a an and are as at be been but by can do does for from had has have he her his how i if in is it its may must no not of on "
-    "or our she should so than that the their them then there these they this those to was we were what when where which who "
-    "why will with would you your".split()
+    """a an and are as at be been but by can do does for from had has have he her his how i if in is it its may must no not of
+    on or our she should so than that the their them then there these they this those to was we were what when where which who
+    why will with would you your""".split()
 )
 
 

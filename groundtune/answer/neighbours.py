@@ -16,7 +16,9 @@ class Neighbours:
     `readable(example, principals)` is asked for every example that would be shown, at the time it would be shown.
     """
 
-    def __init__(self, examples: Sequence[Example], *, embedder: Embedder, readable: Callable[[Example, frozenset[str]], bool]) -> None:
+    def __init__(
+        self, examples: Sequence[Example], *, embedder: Embedder, readable: Callable[[Example, frozenset[str]], bool]
+    ) -> None:
         self._examples = sorted((example for example in examples if example.answers), key=lambda example: example.id)
         self._embedder = embedder
         self._readable = readable

@@ -43,8 +43,8 @@ class Weights:
 class Workshop:
     """What the candidates of one run share: each part is made once.
 
-    `audience_of` gives the audience of an example at the newest policy; `trained_for` are the principals whom the operator named
-    as users of tuned weights: each of them alone must be able to read every example that enters.
+    `audience_of` gives the audience of an example at the newest policy; `trained_for` are the principals whom the operator
+    named as users of tuned weights: each of them alone must be able to read every example that enters.
     """
 
     embedder: Embedder
@@ -121,7 +121,9 @@ def tune(
     pairs = training_pairs(candidate, workshop=workshop, train_examples=train_examples, seed=seed)
     tuning = candidate.tuning or Tuning()
     base = workshop.model(candidate.model)
-    identity = digest({"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed})[:16]
+    identity = digest({"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed})[
+        :16
+    ]
     result = train(candidate.model, pairs.pairs, tuning, out=folder / identity, seed=seed, progress=progress)
     return Weights(
         id=identity,
@@ -135,7 +137,9 @@ def tune(
     )
 
 
-def build(candidate: Candidate, *, workshop: Workshop, train_examples: Sequence[Example], weights: Weights | None = None) -> Assistant:
+def build(
+    candidate: Candidate, *, workshop: Workshop, train_examples: Sequence[Example], weights: Weights | None = None
+) -> Assistant:
     """The assistant of `candidate`. `train_examples` feed few-shot only; `weights` must be given exactly when it is tuned."""
     if (candidate.tuning is None) != (weights is None):
         raise DataError("tuned candidates are built with weights, others without.", subject=candidate.name)
@@ -169,6 +173,6 @@ def build(candidate: Candidate, *, workshop: Workshop, train_examples: Sequence[
 
 
 def users_of(weights: Weights, retriever: DocumentRetriever | None) -> Audience:
-    """Who may use the weights now: whoever satisfies every clause that held at training and every document's present audience."""
+    """Who may use the weights now: whoever meets every clause that held at training and every document's present audience."""
     now = [] if retriever is None else [retriever.audience(document) for document in weights.documents]
     return conjoin([weights.audience, *now])

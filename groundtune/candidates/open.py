@@ -30,7 +30,7 @@ from groundtune.types import LOCAL, Example
 def open_workshop(
     workspace: Workspace, *, embedder: Embedder | None = None, examples: Sequence[Example] = (), labels: Sequence[str] = ()
 ) -> Workshop:
-    """The shared parts of a workspace's candidates; without documents there is no retriever. `examples` give located evidence."""
+    """What a workspace's candidates share; no retriever without documents. `examples` bring located evidence."""
     config = workspace.config
     embedder = embedder or load_embedder(config.embedder)
     register = AccessRegister(workspace.database)
@@ -62,7 +62,12 @@ def remember_weights(workspace: Workspace, made: Weights) -> None:
     }
     with workspace.database.begin() as connection:
         workspace.database.insert_new(connection, weights_table, [row])
-    lineage.record(workspace.database, child=f"weights:{made.id}", parents=[f"document:{name}" for name in made.documents], relation="tuned on")
+    lineage.record(
+        workspace.database,
+        child=f"weights:{made.id}",
+        parents=[f"document:{name}" for name in made.documents],
+        relation="tuned on",
+    )
 
 
 def find_weights(workspace: Workspace, identity: str) -> Weights:
@@ -85,7 +90,9 @@ def find_weights(workspace: Workspace, identity: str) -> Weights:
     )
 
 
-def remember_run(workspace: Workspace, *, verb: str, content: Mapping[str, Any], run: str = "", seconds: float | None = None) -> str:
+def remember_run(
+    workspace: Workspace, *, verb: str, content: Mapping[str, Any], run: str = "", seconds: float | None = None
+) -> str:
     """Write a finished run with what it left; returns its id."""
     with workspace.database.begin() as connection:
         if not run:

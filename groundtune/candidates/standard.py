@@ -14,8 +14,8 @@ STANDARD = ("prompt", "few_shot", "rag", "tuned", "rag_tuned")
 def standard_candidate(name: str, *, config: Config, label_task: bool = False) -> Candidate:
     """The standard candidate of that name with the settings of `config`. Raises UsageError with the nearest name.
 
-    `label_task` takes the template that lists the labels. With retrieval, tuning trains on retrieved context (raft), with as many
-    sources as serving shows.
+    `label_task` takes the template that lists the labels. With retrieval, tuning trains on retrieved context (raft), with as
+    many sources as serving shows.
     """
     if name not in STANDARD:
         near = get_close_matches(name, STANDARD, n=1) or list(STANDARD)

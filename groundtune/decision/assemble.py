@@ -95,7 +95,9 @@ def assemble(
         },
         "probes": {
             "decomposition": None if decomposition is None else _decomposition(decomposition),
-            "not_applicable": "" if decomposition else "Not applicable: it needs documents, located evidence and the rag candidate.",
+            "not_applicable": ""
+            if decomposition
+            else "Not applicable: it needs documents, located evidence and the rag candidate.",
         },
         "scores": scores,
         "versions": versions(),
@@ -117,7 +119,10 @@ def headline(found: Finding, model: str) -> str:
 
 def _measured(outcome: Outcome, stage: str, candidate: str) -> float | None:
     if stage == "train":
-        return sum(weights.result.seconds for weights in outcome.weights.get(candidate, ()) if not weights.result.remembered) or None
+        return (
+            sum(weights.result.seconds for weights in outcome.weights.get(candidate, ()) if not weights.result.remembered)
+            or None
+        )
     seconds = outcome.seconds.get((stage, candidate))
     return seconds if seconds is not None and seconds >= _UNTOUCHED_SECONDS else None
 

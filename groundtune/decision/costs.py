@@ -15,7 +15,13 @@ def cores() -> int:
 
 
 def cost_of(
-    candidate: Candidate, *, local: bool, latency: Latency | None, tokens: Usage, training_seconds: Sequence[float], prices: Prices
+    candidate: Candidate,
+    *,
+    local: bool,
+    latency: Latency | None,
+    tokens: Usage,
+    training_seconds: Sequence[float],
+    prices: Prices,
 ) -> Cost:
     """Local answers cost core-hours at the mean batch-1 time, hosted ones their tokens; set-up is the mean of one training.
 

@@ -51,8 +51,8 @@ def decide(
 ) -> Decision:
     """Race the named candidates and report. `announce` gets the plan before anything is spent.
 
-    Repeating an interrupted call continues it: finished trainings and answers are found again. Every call that finishes is a look
-    at the scored items and is written to the ledger.
+    Repeating an interrupted call continues it: finished trainings and answers are found again. Every call that finishes is a
+    look at the scored items and is written to the ledger.
     """
     limit = parse_budget(budget or workspace.config.decision.budget, currency=workspace.config.prices.currency)
     with workspace.lock():
@@ -64,7 +64,9 @@ def decide(
             return Decision(plan=plan, out=workspace.root)
         raced = tuple(candidate for candidate in setup.candidates if candidate.name in plan.candidates)
         if not raced:
-            raise UsageError("no candidate fits the budget.", subject=str(budget), remedy="Raise the budget or name fewer candidates.")
+            raise UsageError(
+                "no candidate fits the budget.", subject=str(budget), remedy="Raise the budget or name fewer candidates."
+            )
         started = time.time()
         outcome = run_race(setup, raced, progress=progress)
         reports = candidate_reports(setup, raced, outcome)
@@ -81,7 +83,9 @@ def decide(
         run, folder = _next_run(workspace)
         fingerprint = digest([[example.id, example.question, example.answers] for example in setup.task.examples])
         looked = _look(workspace, run, fingerprint, len(setup.task.test_ids))
-        write_scores(folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), outcome.probe) for score in scores])
+        write_scores(
+            folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), outcome.probe) for score in scores]
+        )
         report = assemble(
             setup,
             plan=plan,
@@ -138,7 +142,9 @@ def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome
             if scored:
                 values = [score.metrics[metric] for score in scored]
                 metrics[metric] = sum(values) / len(values)
-                intervals[metric] = mean_interval(values, [score.group for score in scored], seed=setup.workspace.config.decision.seed)
+                intervals[metric] = mean_interval(
+                    values, [score.group for score in scored], seed=setup.workspace.config.decision.seed
+                )
         tokens = Usage(
             round(sum(score.usage.input_tokens for score in scores) / len(scores)),
             round(sum(score.usage.output_tokens for score in scores) / len(scores)),
@@ -161,7 +167,11 @@ def _breach(report: CandidateReport, setup: Setup) -> str:
     limits = setup.workspace.config.decision
     if limits.max_p95_seconds is not None and report.latency is not None and report.latency.p95 > limits.max_p95_seconds:
         return f"p95 latency {report.latency.p95:.2f} s is above {limits.max_p95_seconds} s"
-    if limits.max_cost_per_1000 is not None and report.cost is not None and report.cost.per_1000_answers > limits.max_cost_per_1000:
+    if (
+        limits.max_cost_per_1000 is not None
+        and report.cost is not None
+        and report.cost.per_1000_answers > limits.max_cost_per_1000
+    ):
         return f"1,000 answers cost {report.cost.per_1000_answers:.4f} {report.cost.currency}, above {limits.max_cost_per_1000}"
     if limits.must_cite and report.candidate.context is None:
         return "it cannot cite, and citations are required"

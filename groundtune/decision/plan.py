@@ -1,4 +1,4 @@
-"""What a race will take, said before it starts, and what a budget leaves out. It measures this machine's pace; it runs nothing."""
+"""What a race will take, said before it starts, and what a budget leaves out. Measures this machine's pace; runs nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ANSWER_TOKENS = {True: 8, False: 30}
 """Tokens of a short answer, by whether the model was tuned on short answers."""
 
 _LOAD_SECONDS = 12.0
-"""To merge, write and compile tuned weights once; replaced by measurement in the report, where plan and reality stand together."""
+"""To merge, write and compile tuned weights once; the report puts what was measured beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,9 @@ def price_of(seconds: float, tokens: tuple[float, float], model: str, prices: Pr
     return (tokens[0] * price.input_per_million + tokens[1] * price.output_per_million) / 1e6
 
 
-def choose(per_candidate: Mapping[str, Sequence[PlannedStage]], budget: Budget | None) -> tuple[list[PlannedStage], list[LeftOut]]:
+def choose(
+    per_candidate: Mapping[str, Sequence[PlannedStage]], budget: Budget | None
+) -> tuple[list[PlannedStage], list[LeftOut]]:
     """The cheapest candidates first, as long as they fit; each one that does not fit is named with what it would have taken."""
     chosen: list[PlannedStage] = []
     left_out: list[LeftOut] = []

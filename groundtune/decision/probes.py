@@ -21,8 +21,8 @@ NO_EVIDENCE = "This item has no evidence that its asker may read."
 class Decomposition:
     """Where the measured retrieval answer loses against a perfect one, on the items that have evidence (shares of 1).
 
-    `retrieval_loss` + `format_loss` + `reading_loss` = 1 - `retrieved`. The path is R -> O -> O_relaxed -> 1, with O the score with
-    gold evidence in the prompt, and O_relaxed the same scored by whether the answer is contained.
+    `retrieval_loss` + `format_loss` + `reading_loss` = 1 - `retrieved`. The path is R -> O -> O_relaxed -> 1, with O the score
+    with gold evidence in the prompt, and O_relaxed the same scored by whether the answer is contained.
     """
 
     items: int

@@ -1,7 +1,7 @@
 """A finished race as files: report.json (every figure), report.md and report.html (for people). It computes no statistics.
 
-A report is a way out of the house like any other: it holds figures and names of recipes, and shows questions and answers only of
-items that every named reader may read.
+A report is a way out of the house like any other: it holds figures and names of recipes, and no text of a
+question, an answer or a document.
 """
 
 from __future__ import annotations
@@ -21,7 +21,19 @@ SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).parent / "report.schema.json"
 """JSON Schema of report.json."""
 
-_PACKAGES = ("groundtune", "numpy", "lancedb", "openvino", "openvino-genai", "torch", "transformers", "peft", "kreuzberg", "scipy", "arch")
+_PACKAGES = (
+    "groundtune",
+    "numpy",
+    "lancedb",
+    "openvino",
+    "openvino-genai",
+    "torch",
+    "transformers",
+    "peft",
+    "kreuzberg",
+    "scipy",
+    "arch",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,9 +108,13 @@ def _notes(workspace: Workspace, task: Task, synced: SyncReport | None) -> tuple
     if synced is not None and synced.failed:
         notes.append(f"{len(synced.failed)} documents could not be read; groundtune sync lists them with the reasons.")
     if synced is not None and synced.unreadable:
-        notes.append(f"{len(synced.unreadable)} documents match no access rule and are readable by nobody; groundtune sync lists them.")
+        notes.append(
+            f"{len(synced.unreadable)} documents match no access rule and are readable by nobody; groundtune sync lists them."
+        )
     if task.has_documents and not task.has_evidence:
-        notes.append("No question has evidence that was found in a document, so the gold-evidence probe is off and groups are questions.")
+        notes.append(
+            "No question has evidence that was found in a document, so the gold-evidence probe is off and groups are questions."
+        )
     if task.scheme == "cross-fitted":
         notes.append(
             "Fewer than 300 questions: answers are out of fold and tuned candidates are trained once a fold. "
@@ -149,7 +153,7 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
         items=len(task.test_ids),
         groups=groups,
         smallest_p=smallest_p(groups),
-        mde=minimum_detectable_effect(groups),
+        mde=minimum_detectable_effect(groups, comparisons=len(setup.candidates) * (len(setup.candidates) - 1) // 2),
         scheme=task.scheme,
     )
 

@@ -75,8 +75,8 @@ def prepare(
 ) -> Task:
     """The task of these questions. Raises TooFewQuestions, with the number needed, and UsageError for an unknown metric.
 
-    `principals` ask the questions that name nobody. A sealed test keeps one part in five for testing; dev is left alone for choices
-    that are not made here.
+    `principals` ask the questions that name nobody. Of a sealed split the dev part is left alone: no choice is made on it
+    here.
     """
     find_metric(metric)
     examples = [
@@ -89,7 +89,7 @@ def prepare(
         raise TooFewQuestions(
             f"{len(examples)} questions in {groups} groups decide nothing.",
             needed=FEWEST,
-            remedy=f"Collect at least {FEWEST} questions about at least four different sections; about 100 tell most candidates apart.",
+            remedy=f"Collect at least {FEWEST} questions about at least four different sections; 100 say much more.",
         )
     scheme: Literal["cross-fitted", "sealed test"]
     if len(examples) >= SEALED_FROM:

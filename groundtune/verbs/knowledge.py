@@ -78,8 +78,8 @@ def ask(
 ) -> Answer:
     """One answer, with citations, for a caller with these principals.
 
-    Without `candidate` the newest decision's winner answers, else its provisional choice, else `rag`. To ask many questions, keep
-    the assistant of `open_assistant`. Raises AccessDenied when the caller may not use the candidate's weights.
+    Without `candidate` the newest decision's winner answers, else its provisional choice, else `rag`. To ask many questions,
+    keep the assistant of `open_assistant`. Raises AccessDenied when the caller may not use the candidate's weights.
     """
     with Workspace.open(root) as workspace:
         assistant = open_assistant(workspace, candidate=candidate)
@@ -129,4 +129,6 @@ def _caller(workspace: Workspace, principals: Sequence[str]) -> Caller:
 
 def _require_documents(workspace: Workspace) -> None:
     if not workspace.config.documents:
-        raise UsageError("this workspace has no documents.", subject=str(workspace.root), remedy="Set documents in groundtune.toml.")
+        raise UsageError(
+            "this workspace has no documents.", subject=str(workspace.root), remedy="Set documents in groundtune.toml."
+        )

@@ -61,7 +61,9 @@ def _machine() -> Iterator[Finding]:
     free = shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK)
     detail = f"{home}: {free / 2**30:.1f} GiB free" + ("" if writable else ", not writable")
-    yield Finding("weights cache", writable and free > _FREE_BYTES, detail, "Free some space or set GROUNDTUNE_CACHE to another folder.")
+    yield Finding(
+        "weights cache", writable and free > _FREE_BYTES, detail, "Free some space or set GROUNDTUNE_CACHE to another folder."
+    )
 
 
 def _workspace(root: Path) -> Iterator[Finding]:
@@ -75,6 +77,8 @@ def _workspace(root: Path) -> Iterator[Finding]:
         config: Config = workspace.config
         if config.documents:
             there = workspace.documents.is_dir()
-            yield Finding("documents", there, str(workspace.documents), "Create the folder or set documents in groundtune.toml.")
+            yield Finding(
+                "documents", there, str(workspace.documents), "Create the folder or set documents in groundtune.toml."
+            )
         there = workspace.questions.is_file()
         yield Finding("questions", there, str(workspace.questions), "Write the file or set questions in groundtune.toml.")

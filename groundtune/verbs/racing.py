@@ -45,7 +45,9 @@ def train(candidate: str, *, root: Path | str = ".", progress: Progress | None =
         recipe = standard_candidate(candidate, config=workspace.config)
         if recipe.tuning is None:
             tuned = ", ".join(name for name in STANDARD if "tuned" in name)
-            raise UsageError("it has no tuning, so there is nothing to train.", subject=candidate, remedy=f"Tuned ones are: {tuned}.")
+            raise UsageError(
+                "it has no tuning, so there is nothing to train.", subject=candidate, remedy=f"Tuned ones are: {tuned}."
+            )
         setup = set_up(workspace, names=[candidate], progress=progress)
         if candidate in setup.not_applicable:
             raise UsageError(f"{setup.not_applicable[candidate]}.", subject=candidate)
@@ -109,9 +111,9 @@ def decide(
 ) -> Decision:
     """Race the candidates on the documents and questions, name a winner or say that the evidence names none.
 
-    With `root`, a workspace. Without one, `questions` and `out` (and `documents`, if there are any): `out` becomes a workspace in
-    which everything belongs to the one principal `local`. `announce` is called with the plan before anything is spent; repeating
-    an interrupted call continues it. The report lies in the workspace: report.json, report.md, report.html.
+    With `root`, a workspace. Without one, `questions` and `out` (and `documents`, if there are any): `out` becomes a
+    workspace in which everything belongs to the one principal `local`. `announce` is called with the plan before anything is
+    spent; repeating an interrupted call continues it. The report lies in the workspace: report.json, report.md, report.html.
     """
     with _open(root, documents=documents, questions=questions, out=out) as workspace:
         changes: dict[str, object] = {"model": model, "metric": metric}
@@ -135,11 +137,15 @@ def report(root: Path | str = ".", *, run: str | None = None) -> ReportFiles:
         return write_report(load_report(workspace, run), workspace.root)
 
 
-def _open(root: Path | str | None, *, documents: Path | str | None, questions: Path | str | None, out: Path | str | None) -> Workspace:
+def _open(
+    root: Path | str | None, *, documents: Path | str | None, questions: Path | str | None, out: Path | str | None
+) -> Workspace:
     """The workspace at `root`, or one in `out` for documents and questions that lie anywhere."""
     if root is not None:
         if out is not None:
-            raise UsageError("a workspace keeps its own reports.", subject=str(out), remedy="Give a workspace or --out, not both.")
+            raise UsageError(
+                "a workspace keeps its own reports.", subject=str(out), remedy="Give a workspace or --out, not both."
+            )
         return Workspace.open(root)
     if questions is None or out is None:
         raise UsageError(
