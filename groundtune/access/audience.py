@@ -56,13 +56,17 @@ def to_json(audience: Audience) -> str:
     return json.dumps(tree, separators=(",", ":"))
 
 
+def _is_group(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(principal, str) for principal in value)
+
+
 def from_json(text: str) -> Audience:
     """The audience that `to_json` spelled. Raises WorkspaceError for anything else."""
     try:
         tree = json.loads(text)
         clauses, denied = tree["clauses"], tree["denied"]
-        if not all(isinstance(principal, str) for group in (*clauses, denied) for principal in group):
-            raise TypeError("a principal is not a string")
+        if not isinstance(clauses, list) or not all(map(_is_group, [*clauses, denied])):
+            raise TypeError("not lists of principals")
         return Audience(frozenset(map(frozenset, clauses)), frozenset(denied))
     except (ValueError, TypeError, KeyError) as error:
         raise WorkspaceError(

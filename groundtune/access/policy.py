@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def _sidecar(path: Path) -> Readers | None:
     try:
         return load_readers(sidecar)
     except NotFound:
-        if sidecar.is_symlink():
+        if os.path.islink(sidecar):  # noqa: PTH114 - Path.is_symlink raises where a name is too long
             raise ConfigError("points to a file that is not there.", subject=str(sidecar)) from None
         return None
 

@@ -109,7 +109,7 @@ class AccessRegister:
                 self._cache.move_to_end(caller.principals)
                 return found
             rows = select(audiences.c.id, audiences.c.json).where(audiences.c.id > self._index.newest).order_by(audiences.c.id)
-            for number, text in connection.execute(rows).tuples():
+            for number, text in connection.execute(rows):
                 self._index.add(number, from_json(text))
             found = self._index.allowed(caller.principals)
             if len(found) <= _CACHED_IDS:
@@ -134,7 +134,7 @@ def _ids(connection: Connection, wanted: set[Audience]) -> dict[Audience, int]:
     found = {}
     for start in range(0, len(digests), _IN):
         chosen = audiences.c.digest.in_(digests[start : start + _IN])
-        for digest, number in connection.execute(select(audiences.c.digest, audiences.c.id).where(chosen)).tuples():
+        for digest, number in connection.execute(select(audiences.c.digest, audiences.c.id).where(chosen)):
             found[by_digest[digest]] = number
     return found
 
@@ -145,7 +145,7 @@ def _held(connection: Connection, names: Iterable[str]) -> dict[str, int | None]
     held: dict[str, int | None] = {}
     for start in range(0, len(names), _IN):
         chosen = documents.c.id.in_(names[start : start + _IN])
-        held |= dict(connection.execute(select(documents.c.id, documents.c.audience_id).where(chosen)).tuples().all())
+        held |= dict(connection.execute(select(documents.c.id, documents.c.audience_id).where(chosen)).all())
     return held
 
 

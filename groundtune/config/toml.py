@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 import tomllib
 from bisect import bisect_left
@@ -22,10 +23,10 @@ def read_toml(path: Path, model: type[Model]) -> Model:
     """The file as a `model`. Raises NotFound without the file, else ConfigError naming file:line and key of every fault."""
     try:
         raw = path.read_bytes()
-    except FileNotFoundError:
-        raise NotFound("there is no such file.", subject=str(path), remedy="Run: groundtune init") from None
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}.", subject=str(path)) from error
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise ConfigError(f"cannot be read: {error.strerror}.", subject=str(path)) from error
+        raise NotFound("there is no such file.", subject=str(path), remedy="Run: groundtune init") from None
     try:
         text = raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -141,23 +142,28 @@ def shown(value: Any) -> str:
 
 def _nearest(where: Sequence[str | int], model: type[BaseModel]) -> str:
     """The nearest known key: among its siblings first, then in the whole file."""
-    unknown = str(where[-1])
-    table = re.sub(r"\[\d+\]", "", _dotted(where[:-1]))
-    known = list(_keys(model))
-    siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == table]
-    near = difflib.get_close_matches(unknown, siblings, n=1, cutoff=0.5)
+    unknown, table = str(where[-1]), model
+    for step in where[:-1]:  # a position in a list, or a free key of a table, leads to no other model
+        field = table.model_fields.get(str(step))
+        table = next(_models(field.annotation), table) if field else table
+    near = difflib.get_close_matches(unknown, table.model_fields, n=1, cutoff=0.5)
     if near:
-        return f"Did you mean {'.'.join(filter(None, [table, near[0]]))!r}?"
-    leaves = {key.rpartition(".")[2]: key for key in reversed(known)}
-    elsewhere = difflib.get_close_matches(unknown, list(leaves), n=1, cutoff=0.75)
+        return f"Did you mean {_dotted([*where[:-1], near[0]])!r}?"
+    leaves = {key.rpartition(".")[2]: key for key in reversed(list(_keys(model)))}
+    elsewhere = difflib.get_close_matches(unknown, leaves, n=1, cutoff=0.75)
     if elsewhere:
         return f"Did you mean {leaves[elsewhere[0]]!r}?"
-    return f"Known here: {', '.join(sorted(siblings))}." if siblings else ""
+    return f"Known here: {', '.join(sorted(table.model_fields))}."
 
 
 def _keys(model: type[BaseModel], above: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield above + name
-        for inner in (field.annotation, *get_args(field.annotation)):
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                yield from _keys(inner, f"{above}{name}.")
+        for inner in _models(field.annotation):
+            yield from _keys(inner, f"{above}{name}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    for inner in (annotation, *get_args(annotation)):
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,7 +158,7 @@ def _set_up_sqlite(engine: Engine, *, timeout: float, subject: str) -> None:
         try:
             connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection, timeout=timeout)
         except sqlite3.Error as error:
             connection.close()
             raise database_failure(error, subject) from error
@@ -169,3 +170,16 @@ def _set_up_sqlite(engine: Engine, *, timeout: float, subject: str) -> None:
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
+
+
+def _write_ahead(connection: sqlite3.Connection, *, timeout: float) -> None:
+    """Switch the file to its write-ahead log, once for ever. Two that switch at once are not made to wait by SQLite itself."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -17,12 +17,12 @@ def record(database: Database, *, child: str, parents: Iterable[str], relation: 
         database.insert_new(connection, lineage, rows)
 
 
-def ancestors(database: Database, id: str) -> set[str]:  # noqa: A002 - the field's word
+def ancestors(database: Database, id: str) -> set[str]:
     """All that `id` came out of, directly or not; without `id` itself unless it lies on a cycle."""
     return _reached(database, id, start=lineage.c.child, end=lineage.c.parent)
 
 
-def descendants(database: Database, id: str) -> set[str]:  # noqa: A002 - the field's word
+def descendants(database: Database, id: str) -> set[str]:
     """All that came out of `id`, directly or not; without `id` itself unless it lies on a cycle."""
     return _reached(database, id, start=lineage.c.parent, end=lineage.c.child)
 

@@ -108,7 +108,7 @@ class Stages:
         with self.database.connect() as connection:
             for start in range(0, len(addresses), _IN):
                 chosen = stages.c.key.in_(addresses[start : start + _IN])
-                rows = connection.execute(select(stages.c.key, stages.c.artefact).where(chosen)).tuples().all()
+                rows = connection.execute(select(stages.c.key, stages.c.artefact).where(chosen)).all()
                 for key, artefact in rows:
                     with suppress(NotFound):
                         found[key] = self.artefacts.get_json(artefact)
