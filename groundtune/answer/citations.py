@@ -21,7 +21,7 @@ SUPPORT = 0.8
 _FUNCTION_WORDS = frozenset(
     """a an and are as at be been but by can do does for from had has have he her his how i if in is it its may must no not of
     on or our she should so than that the their them then there these they this those to was we were what when where which who
-    why will with would you your""".split()
+    why will with would you your""".split()  # noqa: SIM905
 )
 
 
