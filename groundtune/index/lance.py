@@ -27,9 +27,8 @@ INDEX_VERSION: Final = 1
 
 _TABLE = "chunks"
 _SEARCHED = "search"
-_FULL_TEXT = FTS(
-    stem=True, remove_stop_words=True, custom_stop_words=list(STOP_WORDS), ascii_folding=True, language="English"
-)
+_FULL_TEXT_INDEX = "search_idx"
+_FULL_TEXT = FTS(stem=True, remove_stop_words=True, custom_stop_words=list(STOP_WORDS), ascii_folding=True, language="English")
 _HELD = ("id", "document", "start", "end", "text", "headings", "tokens", "title", "revision", "audience")
 _BATCH = 4096
 _READING = timedelta(minutes=5)  # files of older versions stay this long for readers that still use them
@@ -90,7 +89,7 @@ class LanceIndex:
 
     def settle(self) -> None:
         """Complete what a run that was cut off after its commit left undone: the full-text index over all rows."""
-        stats = self._table.index_stats(f"{_SEARCHED}_idx")
+        stats = self._table.index_stats(_FULL_TEXT_INDEX)
         if self.count() and (stats is None or stats.num_unindexed_rows or stats.num_indexed_rows != self.count()):
             self._index_text()
 
@@ -127,6 +126,14 @@ class LanceIndex:
         """Document -> (revision, audience id) of what the index holds now."""
         columns = self._table.search().select(["document", "revision", "audience"]).limit(self.count()).to_arrow().to_pylist()
         return {row["document"]: (row["revision"], row["audience"]) for row in columns}
+
+    def verify(self) -> None:
+        """Read from every column and from the full-text index. Raises RuntimeError or OSError where a file is gone or torn."""
+        rows = self.count()
+        if rows:
+            self._table.search().limit(rows).to_arrow()
+            if self._table.index_stats(_FULL_TEXT_INDEX) is not None:
+                self._table.search("verify", query_type="fts", fts_columns=_SEARCHED).limit(1).to_arrow()
 
     # --- LanceDB --------------------------------------------------------------------------------------------------------
 

@@ -39,24 +39,27 @@ class IndexVersions:
             return {}
         return origin if isinstance(origin, dict) else {}
 
-    def open(self, version: int) -> LanceIndex:
-        """Raises WorkspaceError for an index that cannot be opened."""
+    def open(self, version: int, *, verify: bool = False) -> LanceIndex:
+        """`verify` also reads from every file of the index. Raises WorkspaceError for one that cannot be opened or read."""
         origin = self.origin(version)
         try:
-            return LanceIndex(self._folder(version), dimensions=int(origin["dimensions"]))
+            index = LanceIndex(self._folder(version), dimensions=int(origin["dimensions"]))
+            if verify:
+                index.verify()
+            return index
         except (KeyError, OSError, RuntimeError, ValueError) as error:
             raise WorkspaceError(
                 f"the index cannot be opened ({error}).", subject=str(self._folder(version)), remedy="Run: groundtune sync"
             ) from error
 
     def prepare(self, origin: Mapping[str, Any]) -> tuple[int, LanceIndex]:
-        """The current version where it has this origin and opens, else a new one beside it that `switch` makes current."""
+        """The current version where it has this origin and is whole, else a new one beside it that `switch` makes current."""
         wanted = json.loads(canonical_json(origin))
         current = self.current()
         for version in (current, current + 1):  # the second: begun by a run that did not end
             if version and self.origin(version) == wanted:
                 try:
-                    return version, self.open(version)
+                    return version, self.open(version, verify=True)
                 except WorkspaceError as error:
                     logger.warning("%s It is built anew.", error.message)
         folder = self._folder(current + 1)

@@ -17,7 +17,7 @@ from sqlalchemy import delete, select
 
 from groundtune.access.policy import Policy
 from groundtune.access.register import AccessRegister
-from groundtune.errors import BadDocument
+from groundtune.errors import BadDocument, UsageError
 from groundtune.index.lance import INDEX_VERSION, LanceIndex
 from groundtune.index.versions import IndexVersions
 from groundtune.ingest.chunk import CHUNK_VERSION, chunk, embedded_text
@@ -79,6 +79,12 @@ def sync(
     """
     started = time.perf_counter()
     show = progress or _unseen
+    if not workspace.config.documents:
+        raise UsageError(
+            "the workspace has no documents.",
+            subject=str(workspace.root),
+            remedy="Name their folder in groundtune.toml: documents.",
+        )
     with workspace.lock():
         items = list(FilesSource(workspace.documents).scan())
         before = _rows(workspace)
