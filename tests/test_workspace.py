@@ -35,6 +35,14 @@ def test_a_workspace_is_made_closed_and_opened_again(tmp_path: Path) -> None:
         assert again.stages.run("x", version=1, key={}, make=lambda: 2) == 1
 
 
+def test_a_workspace_without_documents_never_takes_its_own_folder_for_them(tmp_path: Path) -> None:
+    with (
+        Workspace.create(tmp_path, config_text=default_config_text(documents="", single=True)) as made,
+        pytest.raises(NotFound, match="has no documents"),
+    ):
+        _ = made.documents
+
+
 def test_a_relative_root_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with Workspace.create(".", config_text="") as made:

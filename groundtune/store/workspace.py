@@ -69,7 +69,9 @@ class Workspace:
 
     @property
     def documents(self) -> Path:
-        """The folder of documents; it may be absent."""
+        """The folder of documents; it may be absent. Raises NotFound when the configuration says that there are none."""
+        if not self.config.documents:
+            raise NotFound("this workspace has no documents.", subject=str(self.root), remedy=f"Set documents in {FILE_NAME}.")
         return self.root / self.config.documents
 
     @property
