@@ -59,9 +59,7 @@ def merge(state: Mapping[str, np.ndarray], adapter: Path) -> dict[str, np.ndarra
             raise ModelFailure(f"the adapter was made for another model: {name} does not fit.", subject=str(adapter))
         merged[name] = (merged[name].astype(np.float32) + delta).astype(merged[name].dtype)
     if all(np.array_equal(merged[name], values) for name, values in state.items()):
-        raise ModelFailure(
-            "the adapter changes no weight; tuned would equal base.", subject=str(adapter), remedy="Train longer."
-        )
+        raise ModelFailure("the adapter changes no weight: tuned equals base.", subject=str(adapter), remedy="Train longer.")
     return merged
 
 

@@ -11,11 +11,6 @@ import numpy as np
 
 from groundtune.errors import MissingExtra, ModelFailure
 
-try:
-    import gguf
-except ImportError as error:
-    raise MissingExtra("gguf", extra="openvino", wanted_by="embedded models") from error
-
 TO_HF = {
     "token_embd": "model.embed_tokens",
     "output_norm": "model.norm",
@@ -42,6 +37,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, A
     Matrices come as float16 [rows, columns], dequantised once; vectors (norms) as float32. Float16 is chosen over bfloat16
     because it is nearer to the dequantised values (11 against 8 bits of mantissa). Raises ModelFailure for other architectures.
     """
+    gguf = _package()
     reader = gguf.GGUFReader(str(path))
 
     def field(name: str, default: Any = None) -> Any:
@@ -88,6 +84,7 @@ def write(path: Path, *, state: Mapping[str, np.ndarray], folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     heads, key_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    gguf = _package()
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_name(folder.name)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
@@ -122,6 +119,14 @@ def write(path: Path, *, state: Mapping[str, np.ndarray], folder: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _package() -> Any:
+    try:
+        import gguf
+    except ImportError as error:
+        raise MissingExtra("gguf", extra="openvino", wanted_by="embedded models") from error
+    return gguf
 
 
 def _stored(values: np.ndarray) -> np.ndarray:

