@@ -71,8 +71,8 @@ def cite(answer: str, hits: Sequence[Hit], *, nominated: Sequence[int] = (), lim
 def _best_span(answer: str, wanted: frozenset[str], hit: Hit) -> tuple[float, int, int] | None:
     """(strength, start, end) within the chunk: 2 for the very words, else the share of content words, at least SUPPORT."""
     text = hit.chunk.text
-    words = [re.escape(word) for word in answer.split()]
-    verbatim = re.compile(r"(?<!\w)" + r"\s+".join(words).rstrip(".") + r"(?!\w)", re.IGNORECASE) if words else None
+    words = [re.escape(word) for word in answer.rstrip(". ").split()]
+    verbatim = re.compile(r"(?<!\w)" + r"\s+".join(words) + r"(?!\w)", re.IGNORECASE) if words else None
     best: tuple[float, int, int] | None = None
     for start, end in sentences(text):
         sentence = text[start:end]
