@@ -277,16 +277,16 @@ def leaks(town: Town, retriever: WorkspaceRetriever, rounds: int) -> tuple[int, 
 
 def test_no_leak_and_nothing_missed_with_a_fresh_index(town: Town) -> None:
     town.refresh()
-    forbidden, missed, tempting = leaks(town, WorkspaceRetriever(town.workspace, embedder=town.embedder), 150)
+    forbidden, missed, tempting = leaks(town, WorkspaceRetriever(town.workspace, embedder=town.embedder), 60)
     assert (forbidden, missed) == (0, 0)
-    assert tempting > 120
+    assert tempting > 45
 
 
 def test_no_leak_through_warm_readers_when_the_index_knows_nothing_yet(town: Town) -> None:
     retriever = WorkspaceRetriever(town.workspace, embedder=town.embedder)
     for start in itertools.chain(range(0, 60, 20)):
         town.shuffle(range(start, start + 20))
-        assert leaks(town, retriever, 40)[0] == 0
+        assert leaks(town, retriever, 25)[0] == 0
 
 
 def test_without_the_final_check_the_same_test_fails(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from sqlalchemy import select
 from groundtune.access.register import AccessRegister
 from groundtune.errors import NotFound, UsageError, WorkspaceError
 from groundtune.index.fusion import reciprocal_rank_fusion
-from groundtune.index.lance import Found, LanceIndex
+from groundtune.index.lance import LanceIndex
+from groundtune.index.lance_reads import Found
 from groundtune.index.versions import IndexVersions
 from groundtune.index.words import unspaced
 from groundtune.ingest.sync import stored_document

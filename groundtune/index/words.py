@@ -7,14 +7,14 @@ import re
 _FUNCTION_WORDS = """
 a about above after again against all almost along already also although always am among an and another any anybody anyone
 anything are around as at away be became because become been before behind being below beside between beyond both but by can
-cannot could did do does doing done down during each either else enough etc even ever every everybody everyone everything except
-few for from further had has have having he hence her here hers herself him himself his how however i if in indeed instead into
-is it its itself just least less let like may me might mine more most much must my myself neither never no nobody none nor not
-nothing now of off often on once only onto or other others otherwise ought our ours ourselves out over own per perhaps
-rather really same shall she should since so some somebody someone something sometimes still such than that the their theirs
-them themselves then there therefore these they this those though through thus to together too toward towards under unless until
-up upon us very was we were what whatever when whenever where whether which while who whoever whole whom whose why will with within
-without would yes yet you your yours yourself yourselves
+cannot could did do does doing done down during each either else enough etc even ever every everybody everyone everything
+except few for from further had has have having he hence her here hers herself him himself his how however i if in indeed
+instead into is it its itself just least less let like may me might mine more most much must my myself neither never no nobody
+none nor not nothing now of off often on once only onto or other others otherwise ought our ours ourselves out over own per
+perhaps rather really same shall she should since so some somebody someone something sometimes still such than that the their
+theirs them themselves then there therefore these they this those though through thus to together too toward towards under
+unless until up upon us very was we were what whatever when whenever where whether which while who whoever whole whom whose
+why will with within without would yes yet you your yours yourself yourselves
 d don doesn didn isn aren wasn weren hasn haven hadn won wouldn couldn shouldn ll m re s t ve
 describe explain give happen happens many mean means please tell
 """
