@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
+from transformers import PreTrainedModel
 
 from groundtune.errors import ModelFailure
 from groundtune.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -23,6 +24,10 @@ WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 MAX_NORM = 1.0
 """Gradients are scaled down to this norm."""
+CHECKPOINT_SECONDS = 20.0
+"""At most so much work is lost; when a checkpoint is written changes nothing in the result."""
+WORTH_SHARING = 24
+"""Tokens; reading a shorter common beginning once saves less than a second call costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Trained:
 
 
 def lora_config(tuning: Tuning, *, base: str) -> LoraConfig:
-    """LoRA on every linear layer but the head."""
+    """LoRA on every linear layer but the head. `base` names the model in the file that PEFT reads."""
     return LoraConfig(
         r=tuning.rank,
         lora_alpha=tuning.alpha,
@@ -54,7 +59,7 @@ def lora_config(tuning: Tuning, *, base: str) -> LoraConfig:
 
 
 def fit(
-    network: nn.Module,
+    network: PreTrainedModel,
     pairs: Sequence[EncodedPair],
     tuning: Tuning,
     *,
@@ -62,18 +67,16 @@ def fit(
     folder: Path,
     identity: str,
     base: str = "",
-    checkpoint_seconds: float = 20.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trained:
     """Train LoRA factors on `network` (a transformers causal language model, which is changed).
 
-    Deterministic for a seed on one machine with one number of threads. `folder` receives a checkpoint every `checkpoint_seconds`;
+    Deterministic for a seed on one machine with one number of threads. `folder` receives a checkpoint every CHECKPOINT_SECONDS;
     a call with the same `identity` continues there with the same trajectory. `progress(done, total)` is called after each step.
     Raises ModelFailure when the loss is not finite or memory runs out.
     """
     with _generators(seed) as device, _named_failures():
-        model = _prepare(network, lora_config(tuning, base=base), device)
-        factors = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        factors = _prepare(network, lora_config(tuning, base=base), device)
         optimiser = torch.optim.AdamW(factors.values(), lr=tuning.learning_rate, weight_decay=0.0, fused=True)
         steps = schedule([len(pair.ids) for pair in pairs], epochs=tuning.epochs, batch_size=tuning.batch_size, seed=seed)
         done, losses, before = 0, [], 0.0
@@ -82,12 +85,12 @@ def fit(
             _restore(stored, factors, optimiser)
             done, losses, before = stored.step, list(stored.losses), stored.seconds
         resumed_at, saved, started = done, time.monotonic(), time.monotonic()
-        model.train()
+        network.train()
         for step in range(done, len(steps)):
             for group in optimiser.param_groups:
                 group["lr"] = tuning.learning_rate * rate(step, len(steps))
             batch = [pairs[position] for position in steps[step]]
-            loss = _step(model, batch, device)
+            loss = _step(network, batch, device)
             losses.append(loss)
             if not math.isfinite(loss):
                 raise ModelFailure(
@@ -98,14 +101,14 @@ def fit(
             torch.nn.utils.clip_grad_norm_(factors.values(), MAX_NORM)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            if step + 1 < len(steps) and time.monotonic() - saved >= checkpoint_seconds:
+            if step + 1 < len(steps) and time.monotonic() - saved >= CHECKPOINT_SECONDS:
                 seconds = before + time.monotonic() - started
                 save_checkpoint(folder, _snapshot(step + 1, losses, seconds, factors, optimiser, device), identity=identity)
                 saved = time.monotonic()
             if progress is not None:
                 progress(step + 1, len(steps))
         trained = Trained(
-            factors={_peft_name(name): parameter.detach().float().cpu().clone() for name, parameter in factors.items()},
+            factors={name: parameter.detach().float().cpu().clone() for name, parameter in factors.items()},
             losses=tuple(losses),
             tokens=sum(len(pair.ids) for pair in pairs) * tuning.epochs,
             seconds=before + time.monotonic() - started,
@@ -129,11 +132,11 @@ def native_bfloat16(device: torch.device) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("sve_bf16") or able.get("bf16"))
 
 
-def batch_loss(model: nn.Module, batch: Sequence[EncodedPair], device: torch.device) -> torch.Tensor:
+def batch_loss(network: PreTrainedModel, batch: Sequence[EncodedPair], device: torch.device) -> torch.Tensor:
     """Mean cross-entropy over the batch's answer tokens.
 
     Rows are padded on the right: under a causal mask no answer sees the padding, so no mask is needed. The head is applied only
-    at positions where some row has an answer token to predict.
+    at positions where some row has an answer token to predict. What all prompts of the batch begin with is read once.
     """
     width = max(len(pair.ids) for pair in batch)
     ids = torch.zeros(len(batch), width, dtype=torch.long)
@@ -143,28 +146,49 @@ def batch_loss(model: nn.Module, batch: Sequence[EncodedPair], device: torch.dev
         labels[row, : len(pair.labels)] = torch.tensor(pair.labels)
     targets = labels[:, 1:]  # position t predicts token t + 1
     positions = (targets != IGNORED).any(dim=0).nonzero().squeeze(1)
-    logits = model(input_ids=ids.to(device), logits_to_keep=positions.to(device), use_cache=False).logits
     flat = targets[:, positions].to(device).reshape(-1)
+    ids, positions = ids.to(device), positions.to(device)
+    shared = shared_prefix(batch)
+    if shared < WORTH_SHARING:
+        logits = network(input_ids=ids, logits_to_keep=positions, use_cache=False).logits
+    else:
+        cache = network(input_ids=ids[:1, :shared], logits_to_keep=1, use_cache=True).past_key_values
+        cache.batch_repeat_interleave(len(batch))
+        logits = network(input_ids=ids[:, shared:], past_key_values=cache, logits_to_keep=positions - shared).logits
     return nn.functional.cross_entropy(logits.float().reshape(len(flat), -1), flat, ignore_index=IGNORED)
 
 
-def _step(model: nn.Module, batch: Sequence[EncodedPair], device: torch.device) -> float:
+def shared_prefix(batch: Sequence[EncodedPair]) -> int:
+    """Tokens with which all prompts of the batch begin; each keeps at least one for itself. 0 for a single pair."""
+    if len(batch) < 2:
+        return 0
+    longest = min(len(pair.ids) - pair.answer_tokens for pair in batch) - 1
+    first = batch[0].ids
+    return next((place for place in range(longest) if any(pair.ids[place] != first[place] for pair in batch)), longest)
+
+
+def _step(network: PreTrainedModel, batch: Sequence[EncodedPair], device: torch.device) -> float:
     """Forward and backward; gradients are left on the factors."""
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=native_bfloat16(device)):
-        loss = batch_loss(model, batch, device)
+        loss = batch_loss(network, batch, device)
     loss.backward()
     return float(loss.detach())
 
 
-def _prepare(network: nn.Module, config: LoraConfig, device: torch.device) -> PeftModel:
-    """The network with fresh factors in float32 and everything else frozen, in the precision that the device is fast in."""
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
+def _prepare(network: PreTrainedModel, config: LoraConfig, device: torch.device) -> dict[str, nn.Parameter]:
+    """Put fresh float32 factors into the network and freeze the rest, in the precision that the device is fast in.
+
+    Returns the factors under the names that PEFT's file format gives them.
+    """
     network.to(device=device, dtype=torch.bfloat16 if native_bfloat16(device) else torch.float32)
-    model = get_peft_model(network, config, autocast_adapter_dtype=True)
-    for name, parameter in model.named_parameters():
+    inject_adapter_in_model(config, network)
+    factors = {}
+    for name, parameter in network.named_parameters():
         parameter.requires_grad_("lora_" in name)
-    return model
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+            factors[f"base_model.model.{name.replace('.default.', '.')}"] = parameter
+    return factors
 
 
 @contextmanager
@@ -211,11 +235,6 @@ def _restore(stored: Checkpoint, factors: dict[str, nn.Parameter], optimiser: to
     torch.set_rng_state(stored.rng["cpu"])
     if "cuda" in stored.rng and torch.cuda.is_available():
         torch.cuda.set_rng_state(stored.rng["cuda"])
-
-
-def _peft_name(name: str) -> str:
-    """PEFT's file format leaves out the adapter's name."""
-    return name.replace(".lora_A.default.", ".lora_A.").replace(".lora_B.default.", ".lora_B.")
 
 
 def _peak_memory(device: torch.device) -> int:

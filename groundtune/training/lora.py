@@ -115,7 +115,7 @@ def train(
     about |= {
         "identity": identity,
         "figures": figures,
-        "audience": to_json(audience),
+        "audience": json.loads(to_json(audience)),
         "examples": [pair.id for pair in pairs],
         "documents": sorted({document for pair in pairs for document in pair.documents}),
         "machine": platform.machine(),
@@ -124,6 +124,11 @@ def train(
     draft.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(out / ABOUT)
     return _result(out, figures)
+
+
+def load_result(folder: Path) -> TrainingResult:
+    """The figures of the finished training in `folder`. Raises OSError when there is none."""
+    return _result(folder, json.loads((folder / ABOUT).read_text(encoding="utf-8"))["figures"], remembered=True)
 
 
 def _finished(out: Path, identity: str) -> TrainingResult | None:
