@@ -37,6 +37,10 @@ def test_a_named_source_goes_first_among_equals() -> None:
     assert [citation.document for citation in cite("40 euros", same, nominated=[2], limit=1)] == ["b.md"]
 
 
+def test_a_whole_sentence_with_its_full_stop_is_found() -> None:
+    assert cite("Domestic trips need 14 days of notice.", [hit(TRAVEL)])[0].quote == "Domestic trips need 14 days of notice."
+
+
 def test_part_of_a_word_or_number_is_no_support() -> None:
     assert cite("4 days", [hit(TRAVEL)]) == ()
     assert cite("the", [hit("Nothing of it here: other breathe.")]) == ()
