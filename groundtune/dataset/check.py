@@ -79,12 +79,12 @@ def locate(quote: str, text: str) -> tuple[Span, ...] | None:
     Tried in this order: verbatim; the letters and digits alone (so that case, white space, punctuation, Markdown marks, tags
     and compatibility forms such as ligatures do not count); the same without link targets; the quote cut at line breaks,
     ellipses, table bars, dashes and sentence ends, then also at commas, where every piece must be found so. Matches begin and
-    end at word boundaries. Of several places the first is taken, for a later piece the first after the piece before it, if
-    there is one.
+    end at word boundaries; only where nothing else is found may a verbatim one cut a word. Of several places the first is
+    taken, for a later piece the first after the piece before it, if there is one.
     """
     quote = quote.strip()
-    start = text.find(quote)
-    if quote and start >= 0:
+    start = text.find(quote) if quote else -1
+    if start >= 0 and not (_inside_word(text, start) or _inside_word(text, start + len(quote))):
         return ((start, start + len(quote)),)
     for links in (True, False):
         whole = _find(_letters(quote, links=links).text, text, links=links, after=0)
@@ -94,7 +94,7 @@ def locate(quote: str, text: str) -> tuple[Span, ...] | None:
         stitched = _locate_pieces([_letters(piece, links=False).text for piece in seam.split(quote)], text)
         if stitched:
             return stitched
-    return None
+    return ((start, start + len(quote)),) if start >= 0 else None
 
 
 def _locate_pieces(pieces: Sequence[str], text: str) -> tuple[Span, ...] | None:

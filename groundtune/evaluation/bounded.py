@@ -106,7 +106,8 @@ def null_deviation(sample: BoundedValues, null: float) -> float:
 def _item_statistic(sample: BoundedValues, null: float) -> float:
     """z of "the mean is `null`" as if items were independent: positive when the mean lies above it."""
     gain = float(sample.values.mean()) - null
-    return gain * float(np.sqrt(len(sample.values) / _variance_under(sample, null)))
+    variance = _variance_under(sample, null)
+    return gain * float(np.sqrt(len(sample.values) / variance)) if variance > 0 else 0.0
 
 
 def _variance_under(sample: BoundedValues, null: float) -> float:

@@ -4,8 +4,9 @@ Which method where, and why:
 
 - difference or none: exact McNemar (binary, every item its own group), else sign-flip over groups, exact up to 14 groups that
   differ. Both are exact under "the two are exchangeable", whatever the shape of the scores.
-- interval of a difference or mean: BCa bootstrap over groups (Efron 1987) from 30 groups on of which 10 differ; the score
-  interval of `bounded` for binary scores of ungrouped items and wherever BCa is known to fail.
+- interval of a difference or mean: the score interval of `bounded` below 200 groups, for binary scores of ungrouped items and
+  where fewer than 10 groups differ; else the BCa bootstrap over groups (Efron 1987), which covers too little below (measured at
+  a nominal .95, 1,000 replicates, 30 to 100 groups: BCa .908 to .954, score .933 to .990).
 - worse by the margin or more: the score test of `bounded` at any size, because t tests and bootstraps call rare failures
   harmless when few items happen to show none (measured: up to .24 false claims at a nominal .025, n = 25).
 """
@@ -13,7 +14,7 @@ Which method where, and why:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import bootstrap, permutation_test
@@ -36,7 +37,7 @@ from groundtune.types import Interval
 RESAMPLES = 9_999
 FLIPS = 20_000
 """Sign flips drawn; all of them are tried where there are no more."""
-BOOTSTRAP_GROUPS = 30
+BOOTSTRAP_GROUPS = 200
 SPREAD = 0.45
 """Standard deviation of a paired difference before anything is known: every fifth item is answered right by one of two only."""
 
@@ -115,10 +116,16 @@ def mean_interval(values: Sequence[float], groups: Sequence[str], *, level: floa
 
 
 def mean_of(sample: BoundedValues, *, level: float, seed: int, prefer_score: bool) -> Interval:
-    """Interval of a mean over items: BCa over groups where that can be trusted and is wanted, else the score interval."""
+    """Interval of a mean over items: BCa over groups where that can be trusted and is wanted, else the score interval.
+
+    Differences are then bounded by the largest seen, once ten groups differ: at worst a failure not seen yet is as bad as those
+    seen. Tests keep the bound of -1.
+    """
     sums, sizes = _group_totals(sample)
-    if prefer_score or len(sums) < BOOTSTRAP_GROUPS or groups_that_differ(sample) < ENOUGH:
-        low, high = score_interval(sample, level=level)
+    enough = groups_that_differ(sample) >= ENOUGH
+    if prefer_score or len(sums) < BOOTSTRAP_GROUPS or not enough:
+        reach = float(np.abs(sample.values).max()) if enough and sample.low < 0 else sample.high
+        low, high = score_interval(replace(sample, low=max(sample.low, -reach), high=reach), level=level)
         return Interval(low, high, level, f"{_score_name(sample)} interval")
     found = bootstrap(
         (sums, sizes),
