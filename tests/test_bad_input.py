@@ -13,8 +13,8 @@ import pytest
 from groundtune.cli.main import run
 
 CONFIG = """\
-model = "fake:echo"
-embedder = "fake:words"
+model = "fake:extract"
+embedder = "fake:hash"
 
 [access]
 questions = ["staff"]
@@ -178,11 +178,12 @@ def test_too_few_questions(workspace: Path, said: Said) -> None:
 
 
 def test_a_missing_extra_names_the_install_command(workspace: Path) -> None:
-    """In a process that cannot import the engine, as where the extra is not installed."""
-    (workspace / "groundtune.toml").write_text(CONFIG.replace("fake:echo", "embedded:smollm2"))
+    """In a process that finds neither engine, as where the extras are not installed."""
+    (workspace / "groundtune.toml").write_text(CONFIG.replace("fake:extract", "embedded:smollm2"))
     code = (
-        "import sys\n"
-        "for name in ('openvino', 'openvino_genai', 'openvino_tokenizers'): sys.modules[name] = None\n"
+        "from importlib.machinery import PathFinder\n"
+        "find, absent = PathFinder.find_spec, {'openvino', 'openvino_genai', 'torch', 'transformers'}\n"
+        "PathFinder.find_spec = lambda name, *more: None if name.partition('.')[0] in absent else find(name, *more)\n"
         "from groundtune.cli.main import main\n"
         f"main(['decide', '--candidate', 'prompt', '-w', {str(workspace)!r}])"
     )

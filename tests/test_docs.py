@@ -42,7 +42,7 @@ def test_python_examples_run(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As printed, but in an empty folder and with the fake model, which answers at once."""
-    changed = source.replace('init("team", demo=True)', 'init("team", demo=True, model="fake:echo")')
+    changed = source.replace('init("team", demo=True)', 'init("team", demo=True, model="fake:extract")')
     assert changed != source
     monkeypatch.chdir(tmp_path)
     exec(compile(changed, "README.md", "exec"), {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shlex
 import sys
 import traceback
@@ -91,14 +90,14 @@ def run(words: Sequence[str]) -> int:
         return output.fail(error, as_json=as_json, trace=traceback.format_exc() if debug else "")
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more to say
-        return 0
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NOT_OURS:
             refused = WorkspaceError(error.strerror or str(error), subject=str(error.filename or ""), remedy=_REFUSED)
             return output.fail(refused, as_json=as_json, trace=traceback.format_exc() if debug else "")
-        defect = GroundtuneError(f"{type(error).__name__}: {error}", remedy=_again(words))
+        remedy = "This is a defect of groundtune. " + (
+            "Report it with the traceback above." if debug else f"For the traceback run: {_line(['--debug', *words])}"
+        )
+        defect = GroundtuneError(f"{type(error).__name__}: {error}", remedy=remedy)
         return output.fail(defect, as_json=as_json, trace=traceback.format_exc() if debug else "")
     if result == INTERRUPTED:
         stop = GroundtuneError("interrupted; every finished step is kept.", remedy=f"To go on, run again: {_line(words)}")
@@ -112,10 +111,6 @@ _REFUSED = "Give write access to the folder or free some space, then run the sam
 
 def _line(words: Sequence[str]) -> str:
     return shlex.join(["groundtune", *words])
-
-
-def _again(words: Sequence[str]) -> str:
-    return f"This is a defect of groundtune. For the traceback run: {_line(['--debug', *words])}"
 
 
 if __name__ == "__main__":

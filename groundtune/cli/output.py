@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -38,8 +39,11 @@ def document(value: Any) -> None:
 
 
 def line(text: str = "") -> None:
-    """One line of a result."""
-    print(text, flush=True)
+    """One line of a result. A reader that has left, such as `head`, wants no more: the rest goes nowhere, without an error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from groundtune.candidates.build import tune
 from groundtune.candidates.open import remember_run, remember_weights, weights_folder
 from groundtune.candidates.standard import STANDARD, standard_candidate
@@ -120,7 +122,7 @@ def decide(
         changes["documents"] = str(Path(documents).resolve()) if documents is not None else None
         changes["questions"] = str(Path(questions).resolve()) if questions is not None else None
         update = {key: value for key, value in changes.items() if value is not None}
-        workspace.config = Config.model_validate(workspace.config.model_dump() | update)
+        workspace.config = _changed(workspace.config, update)
         return decide_workspace(
             workspace,
             names=tuple(candidates or workspace.config.decision.candidates),
@@ -129,6 +131,16 @@ def decide(
             announce=announce,
             progress=progress,
         )
+
+
+def _changed(config: Config, update: dict[str, object]) -> Config:
+    """The configuration with some top-level keys replaced. Raises UsageError naming the first value that is off."""
+    try:
+        return Config.model_validate(config.model_dump() | update)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key, what = fault["loc"][0], fault["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{key}: {what}.", subject=str(update.get(str(key), ""))) from error
 
 
 def report(root: Path | str = ".", *, run: str | None = None) -> ReportFiles:
