@@ -178,12 +178,12 @@ def test_results_name_what_was_not_applicable() -> None:
             "metrics": {"exact_match": 0.25, "f1": 0.5},
             "intervals": {"f1": {"low": 0.4, "high": 0.6}},
             "latency": {"p50": 0.1, "p95": 0.2},
-            "cost": {"per_1000_answers": 0.01},
+            "cost": {"per_1000_answers": 0.01, "currency": "USD"},
         },
         {"name": "rag", "metrics": {}, "not_applicable": "there are no documents"},
     ]
     text = results.candidates(reports, metric="f1")
-    assert text.splitlines()[0].split() == ["candidate", "f1", "exact_match", "p50", "s", "p95", "s", "cost/1000"]
+    assert text.splitlines()[0].split() == ["candidate", "f1", "exact_match", "p50", "s", "p95", "s", "USD/1000"]
     assert "0.500 [0.400, 0.600]" in text
     assert text.splitlines()[-1] == "rag: not applicable: there are no documents"
 

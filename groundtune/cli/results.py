@@ -10,7 +10,9 @@ from groundtune.cli import output
 
 def candidates(reports: Sequence[Mapping[str, Any]], *, metric: str | None = None) -> str:
     """One row a candidate: its metrics (the primary one first, with its interval), latency and cost."""
-    names = sorted({name for report in reports for name in report["metrics"]}, key=lambda name: (name != metric, name))
+    found = dict.fromkeys(name for report in reports for name in report["metrics"])
+    names = sorted(found, key=lambda name: name != metric)
+    currency = next((report["cost"]["currency"] for report in reports if report.get("cost")), "")
     rows, absent = [], []
     for report in reports:
         name = report["name"] if "name" in report else report["candidate"]["name"]
@@ -28,7 +30,7 @@ def candidates(reports: Sequence[Mapping[str, Any]], *, metric: str | None = Non
                 f"{cost['per_1000_answers']:.4f}" if cost else "",
             )
         )
-    headings = ("candidate", *names, "p50 s", "p95 s", "cost/1000")
+    headings = ("candidate", *names, "p50 s", "p95 s", f"{currency}/1000")
     filled = [column for column in range(len(headings)) if column == 0 or any(row[column] for row in rows)]
     grid = output.table([headings[column] for column in filled], [[row[column] for column in filled] for row in rows])
     excluded = [f"{report['name']}: excluded: {report['excluded']}" for report in reports if report.get("excluded")]
@@ -56,7 +58,7 @@ def verdict(found: Mapping[str, Any]) -> str:
 
 def plan(planned: Mapping[str, Any]) -> str:
     """Minutes per stage and candidate, what a budget left out, and what the questions allow to be seen."""
-    kinds = tuple(dict.fromkeys(stage["name"] for stage in planned["stages"]))
+    kinds = [kind for kind in ("train", "answer", "probe", "latency") if any(one["name"] == kind for one in planned["stages"])]
     names = tuple(dict.fromkeys(stage["candidate"] for stage in planned["stages"]))
     currency = planned["currency"]
 
