@@ -46,7 +46,7 @@ class ReportFiles:
 def versions() -> dict[str, str]:
     """Installed versions of what may change a result; absent packages are left out."""
     found: dict[str, str] = {}
-    for package in _PACKAGES:
+    for package in sorted(_PACKAGES):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
