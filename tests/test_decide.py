@@ -132,9 +132,9 @@ def test_without_documents_retrieval_is_not_applicable_and_says_why(tmp_path: Pa
     path = tmp_path / "questions.jsonl"
     write_questions(path, questions)
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "groundtune.toml").write_text(
-        'model = "fake:extract"\nembedder = "fake:hash"\ndocuments = ""\n[access]\nsingle = true\n[decision]\nlatency_requests = 2\n'
-    )
+    models = 'model = "fake:extract"\nembedder = "fake:hash"\n'
+    config = f'{models}documents = ""\n[access]\nsingle = true\n[decision]\nlatency_requests = 2\n'
+    (tmp_path / "out" / "groundtune.toml").write_text(config)
     decision = groundtune.decide(questions=path, out=tmp_path / "out", metric="label_accuracy")
     assert decision.report is not None
     absent = {one["name"]: one["not_applicable"] for one in decision.report["candidates"] if one["not_applicable"]}

@@ -24,7 +24,7 @@ from tests.firm import CONFIG, SECRET, write_firm
 
 PAIRS = 500
 PRINCIPALS = [f"team-{number}" for number in range(6)]
-WORDS = "amber basalt cobalt dune ember fjord granite heath iris juniper kelp lagoon".split()
+WORDS = ["amber", "basalt", "cobalt", "dune", "ember", "fjord", "granite", "heath", "iris", "juniper", "kelp", "lagoon"]
 
 
 class World:
