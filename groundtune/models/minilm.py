@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from groundtune.errors import MissingExtra, ModelFailure
 from groundtune.models import weights
+from groundtune.models.telemetry import silence
 
 WINDOW = 256
 """Tokens that the model was trained to read, [CLS] and [SEP] among them."""
@@ -28,6 +29,7 @@ class MiniLM:
 
     def __init__(self, name: str = "minilm") -> None:
         """Raises MissingExtra without openvino, NotFound without weights."""
+        silence()
         try:
             import openvino
             from safetensors.numpy import load_file

@@ -23,6 +23,7 @@ from groundtune.interfaces import LanguageModel
 from groundtune.models import adapter as adapters
 from groundtune.models import gguf_file, weights
 from groundtune.models.hf import HfModel
+from groundtune.models.telemetry import silence
 from groundtune.models.window import check_window, window
 from groundtune.prompting.chat import ChatTokenizer
 from groundtune.types import Generation, Message, Usage
@@ -57,6 +58,7 @@ class OpenVinoModel:
 
     def __init__(self, name: str, *, adapter: Path | None = None) -> None:
         """`name` is an embedded model or a model folder. Raises MissingExtra, NotFound, ModelFailure."""
+        silence()
         try:
             import openvino
             import openvino_genai
