@@ -46,9 +46,10 @@ def figures_of(report: Mapping[str, Any]) -> dict[str, Figure]:
     }
     for candidate in report["candidates"]:
         figures |= _candidate(candidate)
+    order = [candidate["name"] for candidate in report["candidates"]]
     for one in report["comparisons"]:
-        if one["metric"] != metric:
-            continue
+        if one["metric"] != metric or order.index(one["a"]) < order.index(one["b"]):
+            continue  # the report holds every pair in both directions; the later candidate minus the earlier is kept
         pair = f"{one['a']}_minus_{one['b']}"
         figures[f"{metric}_difference_{pair}"] = one["difference"]
         figures[f"{metric}_difference_low_{pair}"] = one["interval"]["low"]
