@@ -18,6 +18,7 @@ from groundtune.dataset.check import check_evidence
 from groundtune.dataset.read import read_questions
 from groundtune.dataset.split import assign_groups
 from groundtune.demo import copy_to
+from groundtune.demo.build import built
 from groundtune.errors import UsageError
 from groundtune.ingest.parse import Parser
 from groundtune.types import Caller, Document, Example
@@ -167,10 +168,6 @@ def test_copy_refuses_to_overwrite(tmp_path: Path, kind: str) -> None:
 
 
 def test_built_documents_come_from_their_sources() -> None:
-    pytest.importorskip("docx", reason="python-docx makes the DOCX documents; pip install python-docx")
-    pytest.importorskip("fpdf", reason="fpdf2 makes the PDF documents; pip install fpdf2")
-    from groundtune.demo.build import built
-
     shipped = files("groundtune.demo") / "documents"
     made = built()
     assert len(made) >= 6
