@@ -1,4 +1,4 @@
-"""Training by LoRA on a tiny random Llama: the loss against transformers' own, resuming, determinism, files and named errors."""
+"""LoRA on a tiny random Llama: the loss against transformers' own, resuming, determinism, files and named errors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from safetensors.torch import load_file  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
 from groundtune.errors import DataError, ModelFailure, UsageError  # noqa: E402
+from groundtune.models import load_model  # noqa: E402
 from groundtune.training import loop, torch_lora  # noqa: E402
 from groundtune.training.data import TrainingPair  # noqa: E402
 from groundtune.training.encode import IGNORED, EncodedPair, encode_pair  # noqa: E402
 from groundtune.training.lora import train  # noqa: E402
+from groundtune.training.plan import estimate, measure_throughput  # noqa: E402
 from groundtune.types import Audience, Message, Tuning  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -41,9 +43,15 @@ def tiny() -> LlamaForCausalLM:
     torch.manual_seed(5)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=128, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128, initializer_range=0.2,
-        )  # fmt: skip
+            vocab_size=128,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=128,
+            initializer_range=0.2,
+        )
     )
 
 
@@ -59,6 +67,7 @@ PAIRS = [pair(number) for number in range(1, 8)]
 def tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """`embedded:tiny` is a random Llama with one token a letter; the code that trains is the real one."""
     monkeypatch.setattr(torch_lora, "torch_model", lambda name: (tiny(), Letters()))
+    monkeypatch.setattr(torch_lora.TorchTrainer, "base", lambda self, model: "tiny, seed 5")
 
 
 def encoded(*pairs: TrainingPair) -> list[EncodedPair]:
@@ -69,7 +78,8 @@ def reference_loss(network: LlamaForCausalLM, batch: Sequence[EncodedPair]) -> t
     """transformers' own loss: row by row, no padding, no shared prefix, logits everywhere; weighted by answer tokens."""
     total = sum(one.answer_tokens for one in batch)
     losses = [
-        network(input_ids=torch.tensor([one.ids]), labels=torch.tensor([one.labels])).loss * one.answer_tokens / total for one in batch
+        network(input_ids=torch.tensor([one.ids]), labels=torch.tensor([one.labels])).loss * one.answer_tokens / total
+        for one in batch
     ]
     return torch.stack(losses).sum()
 
@@ -77,7 +87,7 @@ def reference_loss(network: LlamaForCausalLM, batch: Sequence[EncodedPair]) -> t
 @pytest.mark.parametrize("common", ["", "one and the same long beginning of every prompt: "])
 def test_loss_and_gradients_equal_transformers_own(common: str) -> None:
     batch = encoded(*(pair(number, prompt=f"{common}{'x' * number} is?", answer="y" * (9 - number)) for number in (1, 4, 7)))
-    assert (loop.shared_prefix(batch) >= loop.WORTH_SHARING) == bool(common)
+    assert loop.shared_prefix(batch) == len(common)
     network, mirror = tiny(), tiny()
     loss, wanted = loop.batch_loss(network, batch, CPU), reference_loss(mirror, batch)
     loss.backward()
@@ -108,7 +118,11 @@ def test_learns_and_writes_peft_files(tiny_model: None, tmp_path: Path) -> None:
     assert result.loss_last < result.loss_first / 2
     assert result.steps == 20 * 4
     assert result.tokens == 20 * sum(len(one.ids) for one in encoded(*PAIRS))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter_config.json", "adapter_model.safetensors", "training.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "training.json",
+    ]
     factors = load_file(tmp_path / "adapter_model.safetensors")
     assert len(factors) == 2 * 7 * 2  # two factors, seven linear layers in each of two blocks; the head has none
     assert all(tensor.dtype == torch.float32 for tensor in factors.values())
@@ -131,7 +145,9 @@ def test_peft_reads_the_adapter_back(tiny_model: None, tmp_path: Path) -> None:
 
 
 def test_same_seed_same_bytes(tiny_model: None, tmp_path: Path) -> None:
-    digests = [train("embedded:tiny", PAIRS, TUNING, out=tmp_path / str(run), seed=seed).digest for run, seed in enumerate((3, 3, 4))]
+    digests = [
+        train("embedded:tiny", PAIRS, TUNING, out=tmp_path / str(run), seed=seed).digest for run, seed in enumerate((3, 3, 4))
+    ]
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -224,6 +240,27 @@ def test_a_prompt_that_is_too_long_is_left_out_and_listed(tiny_model: None, tmp_
     result = train("embedded:tiny", [*PAIRS, pair(9, prompt="w" * 130)], TUNING, out=tmp_path, seed=0)
     assert result.too_long == ("p9",)
     assert result.pairs == len(PAIRS)
+
+
+def test_another_base_is_another_training(tiny_model: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train("embedded:tiny", PAIRS, TUNING, out=tmp_path, seed=0)
+    monkeypatch.setattr(torch_lora.TorchTrainer, "base", lambda self, model: "other weights under the same name")
+    assert not train("embedded:tiny", PAIRS, TUNING, out=tmp_path, seed=0).remembered
+
+
+def test_fake_models_remember_their_pairs(tmp_path: Path) -> None:
+    result = train("fake:extract", PAIRS, TUNING, out=tmp_path, seed=0)
+    model = load_model("fake:extract", adapter=result.adapter)
+    assert [answer.text for answer in model.generate([one.messages for one in PAIRS], max_new_tokens=9)] == [
+        one.answer for one in PAIRS
+    ]
+    assert train("fake:extract", PAIRS, TUNING, out=tmp_path, seed=0) == replace(result, remembered=True)
+    assert result.pairs == len(PAIRS)
+
+
+def test_throughput_is_measured_by_training(tiny_model: None) -> None:
+    assert measure_throughput("embedded:tiny", TUNING, prompt_tokens=0, steps=1) > 0
+    assert estimate(6000, replace(TUNING, epochs=2), tokens_per_second=100) == 2.0
 
 
 def test_learning_rate_rises_then_falls_to_nothing() -> None:

@@ -23,7 +23,7 @@ LENGTH = 10
 
 
 class Shelf:
-    """A retriever over documents cut every LENGTH characters: best are the chunks that share the most words with the question."""
+    """A retriever over documents cut every LENGTH characters: best are the chunks that share most words with the question."""
 
     fingerprint = "shelf"
 
@@ -59,7 +59,9 @@ def shown(pair: TrainingPair) -> list[str]:
 # Eight chunks: "red is aa ", "red is ab ", ...; question i asks for chunk i, every chunk shares words with every question.
 NAMES = ["aa", "ab", "ac", "ad", "ae", "af", "ag", "ah"]
 SHELF = Shelf({"colours": "".join(f"red is {name} " for name in NAMES)})
-EXAMPLES = [Example(f"q{place}", f"red is {name}", (name,), evidence=(Evidence("colours", name),)) for place, name in enumerate(NAMES)]
+EXAMPLES = [
+    Example(f"q{place}", f"red is {name}", (name,), evidence=(Evidence("colours", name),)) for place, name in enumerate(NAMES)
+]
 SPANS = {f"q{place}": [("colours", place * LENGTH + 7, place * LENGTH + 9)] for place in range(len(NAMES))}
 ALL_GOLD = Tuning(objective="raft", gold_share=1.0, unanswerable_share=0.0)
 
@@ -88,7 +90,9 @@ def test_gold_is_shown_among_hard_negatives() -> None:
         assert len(set(shown(pair))) == 3
         assert pair.answer == NAMES[place]
         assert pair.documents == ("colours",)
-    places = Counter(shown(pair).index(f"red is {NAMES[place]} ") for seed in range(30) for place, pair in enumerate(raft(seed=seed).pairs))
+    places = Counter(
+        shown(pair).index(f"red is {NAMES[place]} ") for seed in range(30) for place, pair in enumerate(raft(seed=seed).pairs)
+    )
     assert all(60 <= places[place] <= 100 for place in range(3))  # 240 draws: 80 each, four standard deviations are 29
 
 
@@ -96,7 +100,11 @@ def test_the_same_seed_gives_the_same_pairs_whatever_the_order() -> None:
     tuning = replace(ALL_GOLD, gold_share=0.5, unanswerable_share=0.25)
     forward, backward = raft(tuning=tuning), raft(EXAMPLES[::-1], tuning=tuning)
     assert {pair.id: pair for pair in forward.pairs} == {pair.id: pair for pair in backward.pairs}
-    assert pairs_digest(forward.pairs) == pairs_digest(raft(tuning=tuning).pairs) != pairs_digest(raft(tuning=tuning, seed=1).pairs)
+    assert (
+        pairs_digest(forward.pairs)
+        == pairs_digest(raft(tuning=tuning).pairs)
+        != pairs_digest(raft(tuning=tuning, seed=1).pairs)
+    )
 
 
 def test_shares_of_gold_and_abstention() -> None:
@@ -183,7 +191,10 @@ def test_the_audience_of_a_pair_holds_every_document_shown() -> None:
 def test_plain_pairs() -> None:
     examples = [*EXAMPLES[:2], Example("u", "who?", ()), Example("hidden", "what?", ("it",))]
     made = sft_pairs(
-        examples, users=[Caller.of("sales")], audience_of=lambda one: Audience.of("ceo") if one.id == "hidden" else STAFF, render=show
+        examples,
+        users=[Caller.of("sales")],
+        audience_of=lambda one: Audience.of("ceo") if one.id == "hidden" else STAFF,
+        render=show,
     )
     assert [(pair.id, pair.answer) for pair in made.pairs] == [("q0", "aa"), ("q1", "ab"), ("u", NOT_IN_DOCUMENTS)]
     assert made.unreadable == ("hidden",)

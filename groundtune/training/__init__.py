@@ -1,1 +1,1 @@
-"""From examples to tuned weights. Knows methods, objectives and checkpoints; not candidates, races or who asks for a training."""
+"""From examples to tuned weights. Knows methods, objectives and checkpoints; not candidates, races or who asks."""

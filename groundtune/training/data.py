@@ -1,9 +1,8 @@
-"""Examples as training pairs: plain and retrieval-augmented. Knows who may read what it is given; renders through a callable."""
+"""Examples as training pairs: plain and retrieval-augmented. Knows who may read what; renders through a callable."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from groundtune.access.audience import conjoin, may_read, to_json
 from groundtune.errors import NotFound
 from groundtune.interfaces import Retriever
+from groundtune.store.stages import digest
 from groundtune.types import NOT_IN_DOCUMENTS, Audience, Caller, Chunk, Example, Hit, Message, Tuning
 
 Render = Callable[[Example, Sequence[Hit]], Sequence[Message]]
@@ -59,11 +59,18 @@ class Pairs:
 
 def pairs_digest(pairs: Sequence[TrainingPair]) -> str:
     """SHA-256 over all that training reads of the pairs, hex."""
-    rows = [
-        [pair.id, [[message.role, message.content] for message in pair.messages], pair.answer, to_json(pair.audience), pair.documents]
-        for pair in pairs
-    ]
-    return hashlib.sha256(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+    return digest(
+        [
+            [
+                pair.id,
+                [[message.role, message.content] for message in pair.messages],
+                pair.answer,
+                to_json(pair.audience),
+                pair.documents,
+            ]
+            for pair in pairs
+        ]
+    )
 
 
 def sft_pairs(
@@ -101,7 +108,7 @@ def raft_pairs(
     pack: Callable[[Sequence[Hit]], Sequence[Hit]] = tuple,
     count: Callable[[Sequence[Message], str], int] | None = None,
 ) -> Pairs:
-    """Question + retrieved chunks -> answer, after RAFT (Zhang et al. 2024, arXiv:2403.10131), answers without a chain of thought.
+    """Question + retrieved chunks -> answer, after RAFT (Zhang et al. 2024, arXiv:2403.10131) without its chain of thought.
 
     Of the answerable examples `unanswerable_share` lose their gold chunk and learn to abstain; of the others `gold_share` keep
     it and the rest must answer from distractors alone. Distractors are what the production retriever returns beside the gold.
@@ -112,7 +119,10 @@ def raft_pairs(
     readable = [example for example in examples if _all_may_read(audience_of(example), users)]
     unreadable = tuple(example.id for example in examples if not _all_may_read(audience_of(example), users))
     finder = _Finder(retriever, users)
-    found = {example.id: finder.gold_and_distractors(example, query(example), evidence.get(example.id, ()), k=k) for example in readable}
+    found = {
+        example.id: finder.gold_and_distractors(example, query(example), evidence.get(example.id, ()), k=k)
+        for example in readable
+    }
     answerable = [example.id for example in readable if example.answers and found[example.id][0]]
     abstain, without = _draw(answerable, tuning, seed=seed)
     pairs: list[TrainingPair] = []
@@ -151,7 +161,9 @@ class _Finder:
         self._retriever = retriever
         self._users = users
 
-    def gold_and_distractors(self, example: Example, query: str, spans: Sequence[Span], *, k: int) -> tuple[list[Hit], list[Hit]]:
+    def gold_and_distractors(
+        self, example: Example, query: str, spans: Sequence[Span], *, k: int
+    ) -> tuple[list[Hit], list[Hit]]:
         """Chunks that hold the evidence and chunks that do not, each best first."""
         hits = self._search(query, k=k * POOL)
         if not spans:

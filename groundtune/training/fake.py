@@ -13,30 +13,37 @@ from groundtune.training.data import TrainingPair
 from groundtune.types import Tuning
 
 
-def train_fake(
-    model: str,
-    pairs: Sequence[TrainingPair],
-    tuning: Tuning,
-    *,
-    out: Path,
-    seed: int,  # noqa: ARG001 - nothing is drawn
-    identity: str,  # noqa: ARG001 - nothing to continue
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Write the adapter to `out`; returns the figures of a TrainingResult. Its loss falls to zero: it remembers everything."""
-    started = time.monotonic()
-    remember([(pair.messages, pair.answer) for pair in pairs], out)
-    if progress is not None:
-        progress("train", tuning.epochs, tuning.epochs)
-    texts = [text for pair in pairs for text in (pair.answer, *(message.content for message in pair.messages))]
-    return {
-        "steps": tuning.epochs,
-        "seconds": time.monotonic() - started,
-        "tokens": tuning.epochs * sum(len(TOKEN.findall(text)) for text in texts),
-        "loss_first": 1.0,
-        "loss_last": 0.0,
-        "peak_memory_bytes": 0,
-        "pairs": len(pairs),
-        "too_long": (),
-        "resumed_at": 0,
-    }
+class FakeTrainer:
+    """Its weights are its name."""
+
+    def base(self, model: str) -> str:
+        return model
+
+    def train(
+        self,
+        model: str,  # noqa: ARG002
+        pairs: Sequence[TrainingPair],
+        tuning: Tuning,
+        *,
+        out: Path,
+        seed: int,  # noqa: ARG002 - nothing is drawn
+        identity: str,  # noqa: ARG002 - nothing to continue
+        progress: Progress | None,
+    ) -> dict[str, Any]:
+        """Write the adapter to `out`; returns the figures of a TrainingResult. Its loss falls to zero."""
+        started = time.monotonic()
+        remember([(pair.messages, pair.answer) for pair in pairs], out)
+        if progress is not None:
+            progress("train", tuning.epochs, tuning.epochs)
+        texts = [text for pair in pairs for text in (pair.answer, *(message.content for message in pair.messages))]
+        return {
+            "steps": tuning.epochs,
+            "seconds": time.monotonic() - started,
+            "tokens": tuning.epochs * sum(len(TOKEN.findall(text)) for text in texts),
+            "loss_first": 1.0,
+            "loss_last": 0.0,
+            "peak_memory_bytes": 0,
+            "pairs": len(pairs),
+            "too_long": (),
+            "resumed_at": 0,
+        }

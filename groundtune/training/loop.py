@@ -1,4 +1,4 @@
-"""The training loop: a network with LoRA factors, encoded pairs in, trained factors out. Knows torch; knows no names and no text."""
+"""The training loop: a network and encoded pairs in, LoRA factors out. Knows torch; knows no names and no text."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ MAX_NORM = 1.0
 """Gradients are scaled down to this norm."""
 CHECKPOINT_SECONDS = 20.0
 """At most so much work is lost; when a checkpoint is written changes nothing in the result."""
-WORTH_SHARING = 24
-"""Tokens; reading a shorter common beginning once saves less than a second call costs."""
+WORTH_SHARING = 0.25
+"""Share of the longest row; to read a shorter common beginning once saves less than masks and a second call cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def fit(
                 saved = time.monotonic()
             if progress is not None:
                 progress(step + 1, len(steps))
-        trained = Trained(
+        return Trained(
             factors={name: parameter.detach().float().cpu().clone() for name, parameter in factors.items()},
             losses=tuple(losses),
             tokens=sum(len(pair.ids) for pair in pairs) * tuning.epochs,
@@ -115,7 +115,6 @@ def fit(
             peak_memory_bytes=_peak_memory(device),
             resumed_at=resumed_at,
         )
-    return trained
 
 
 def rate(step: int, steps: int) -> float:
@@ -127,7 +126,7 @@ def rate(step: int, steps: int) -> float:
 def native_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is fast there; on a CPU without its instructions it is several times slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("sve_bf16") or able.get("bf16"))
 
@@ -149,7 +148,7 @@ def batch_loss(network: PreTrainedModel, batch: Sequence[EncodedPair], device: t
     flat = targets[:, positions].to(device).reshape(-1)
     ids, positions = ids.to(device), positions.to(device)
     shared = shared_prefix(batch)
-    if shared < WORTH_SHARING:
+    if shared < WORTH_SHARING * width:
         logits = network(input_ids=ids, logits_to_keep=positions, use_cache=False).logits
     else:
         cache = network(input_ids=ids[:1, :shared], logits_to_keep=1, use_cache=True).past_key_values
@@ -171,7 +170,7 @@ def _step(network: PreTrainedModel, batch: Sequence[EncodedPair], device: torch.
     """Forward and backward; gradients are left on the factors."""
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=native_bfloat16(device)):
         loss = batch_loss(network, batch, device)
-    loss.backward()
+    torch.autograd.backward(loss)
     return float(loss.detach())
 
 
@@ -180,7 +179,7 @@ def _prepare(network: PreTrainedModel, config: LoraConfig, device: torch.device)
 
     Returns the factors under the names that PEFT's file format gives them.
     """
-    network.to(device=device, dtype=torch.bfloat16 if native_bfloat16(device) else torch.float32)
+    nn.Module.to(network, device=device, dtype=torch.bfloat16 if native_bfloat16(device) else torch.float32)
     inject_adapter_in_model(config, network)
     factors = {}
     for name, parameter in network.named_parameters():
@@ -221,7 +220,9 @@ def _snapshot(
     rng = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         rng["cuda"] = torch.cuda.get_rng_state(device)
-    moments = {f"{name}/{key}": value for name, parameter in factors.items() for key, value in optimiser.state[parameter].items()}
+    moments = {
+        f"{name}/{key}": value for name, parameter in factors.items() for key, value in optimiser.state[parameter].items()
+    }
     return Checkpoint(step, tuple(losses), seconds, dict(factors), moments, rng)
 
 

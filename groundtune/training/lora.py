@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from groundtune.access.audience import conjoin, to_json
-from groundtune.errors import DataError, MissingExtra, UsageError
+from groundtune.errors import DataError, UsageError
 from groundtune.interfaces import Progress
+from groundtune.plugins import load, providers
+from groundtune.store.stages import digest, package_versions
 from groundtune.training.data import TrainingPair, pairs_digest
 from groundtune.types import Tuning
 
 TRAINERS: Mapping[str, str] = {
-    "embedded": "groundtune.training.torch_lora:train_torch",
-    "hf": "groundtune.training.torch_lora:train_torch",
-    "fake": "groundtune.training.fake:train_fake",
+    "embedded": "groundtune.training.torch_lora:TorchTrainer",
+    "hf": "groundtune.training.torch_lora:TorchTrainer",
+    "fake": "groundtune.training.fake:FakeTrainer",
 }
-"""Provider of the model name -> who trains it."""
+"""Provider of the model name -> who trains it; a plugin registers another in the entry point group `groundtune.trainers`."""
+
+GROUP = "groundtune.trainers"
 
 ABOUT = "training.json"
 """Written last: a folder that has it is complete."""
@@ -60,8 +62,26 @@ class TrainingResult:
         return self.tokens / self.seconds if self.seconds else 0.0
 
 
-Trainer = Callable[..., dict[str, Any]]
-"""(name, pairs, tuning, *, out, seed, identity, progress) -> the figures of a TrainingResult; writes the adapter to `out`."""
+class Trainer(Protocol):
+    """What a provider brings to be trainable; made without arguments."""
+
+    def base(self, model: str) -> str:
+        """Fingerprint of the untuned weights."""
+        ...
+
+    def train(
+        self,
+        model: str,
+        pairs: Sequence[TrainingPair],
+        tuning: Tuning,
+        *,
+        out: Path,
+        seed: int,
+        identity: str,
+        progress: Progress | None,
+    ) -> dict[str, Any]:
+        """Write the adapter to `out`; returns the figures of a TrainingResult, without adapter and digest."""
+        ...
 
 
 def train(
@@ -75,17 +95,17 @@ def train(
 ) -> TrainingResult:
     """Tune `model` on `pairs` and leave the adapter in the folder `out`.
 
-    The same arguments on the same machine give the same bytes. An interrupted call continues from the checkpoint in `out` when it
-    is repeated; a finished one is not trained again. Raises DataError when there is nothing to learn, an answer is too long or
+    The same arguments on the same machine give the same bytes. An interrupted call, repeated, continues from the checkpoint
+    in `out`; a finished one is not trained again. Raises DataError when there is nothing to learn, an answer is too long or
     nobody may use the result, ModelFailure when the loss is not finite or memory runs out, UsageError for a model that only a
     server holds, MissingExtra without torch.
     """
-    provider = model.partition(":")[0]
-    if provider not in TRAINERS:
+    trainable = providers(GROUP, shipped=TRAINERS)
+    if model.partition(":")[0] not in trainable:
         raise UsageError(
             "its weights are not on this machine, so they cannot be tuned.",
             subject=model,
-            remedy=f"Tune a model of {', '.join(sorted(TRAINERS))}, or leave the tuned candidates out.",
+            remedy=f"Tune a model of {', '.join(trainable)}, or leave the tuned candidates out.",
         )
     if not pairs:
         raise DataError("there is nothing to train on.", subject=model, remedy="Add examples to the train split.")
@@ -96,21 +116,22 @@ def train(
             subject=next(pair.id for pair in pairs if not pair.audience.clauses),
             remedy="Give its documents an audience in [access].",
         )
+    trainer: Trainer = load(model, group=GROUP, shipped=TRAINERS)()
     about: dict[str, Any] = {
         "model": model,
+        "base": trainer.base(model),
         "pairs_digest": pairs_digest(pairs),
         "tuning": asdict(tuning),
         "seed": seed,
-        "versions": _versions(),
+        "versions": package_versions(),
     }
-    identity = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    identity = digest(about)
     out.mkdir(parents=True, exist_ok=True)
     finished = _finished(out, identity)
     if finished is not None:
         return finished
     (out / ABOUT).unlink(missing_ok=True)
-    trainer = _trainer(TRAINERS[provider])
-    figures = trainer(model, pairs, tuning, out=out, seed=seed, identity=identity, progress=progress)
+    figures = trainer.train(model, pairs, tuning, out=out, seed=seed, identity=identity, progress=progress)
     figures["digest"] = hashlib.sha256((out / "adapter_model.safetensors").read_bytes()).hexdigest()
     about |= {
         "identity": identity,
@@ -145,22 +166,3 @@ def _finished(out: Path, identity: str) -> TrainingResult | None:
 
 def _result(out: Path, figures: dict[str, Any], *, remembered: bool = False) -> TrainingResult:
     return TrainingResult(adapter=out, remembered=remembered, **{**figures, "too_long": tuple(figures["too_long"])})
-
-
-def _trainer(reference: str) -> Trainer:
-    module, _, name = reference.partition(":")
-    try:
-        trainer: Trainer = getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise MissingExtra(error.name or "torch", extra="train", wanted_by="training") from error
-    return trainer
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in ("groundtune", "torch", "transformers", "peft"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found
