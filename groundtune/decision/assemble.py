@@ -13,8 +13,10 @@ from groundtune.decision.probes import Decomposition
 from groundtune.decision.race import Outcome
 from groundtune.decision.report import SCHEMA_VERSION, versions
 from groundtune.decision.setup import Setup
+from groundtune.decision.task import Task
 from groundtune.decision.verdict import Finding
-from groundtune.types import CandidateReport
+from groundtune.scoring.abstention import abstention_counts
+from groundtune.types import Candidate, CandidateReport, Score
 
 _UNTOUCHED_SECONDS = 0.5
 """A stage that took less did not run: its results were found in the store."""
@@ -78,7 +80,12 @@ def assemble(
             for stage in plan.stages
         ],
         "candidates": [
-            *(_candidate(report, outcome.weights.get(name, ()), excluded.get(name, "")) for name, report in reports.items()),
+            *(
+                _candidate(
+                    report, outcome.weights.get(name, ()), excluded.get(name, ""), _abstention(task, outcome.scores[name])
+                )
+                for name, report in reports.items()
+            ),
             *(_absent(name, config.model, reason) for name, reason in setup.not_applicable.items()),
             *(_absent(left.candidate, config.model, f"left out: {left.reason}") for left in plan.left_out),
         ],
@@ -127,7 +134,15 @@ def _measured(outcome: Outcome, stage: str, candidate: str) -> float | None:
     return seconds if seconds is not None and seconds >= _UNTOUCHED_SECONDS else None
 
 
-def _candidate(report: CandidateReport, weights: Sequence[Weights], excluded: str) -> dict[str, Any]:
+def _abstention(task: Task, scores: Sequence[Score]) -> dict[str, Any]:
+    """Abstaining as a detector of unanswerable questions."""
+    by_id = task.by_id()
+    return asdict(abstention_counts([not by_id[score.item].answers for score in scores], [score.abstained for score in scores]))
+
+
+def _candidate(
+    report: CandidateReport, weights: Sequence[Weights], excluded: str, abstention: dict[str, Any] | None
+) -> dict[str, Any]:
     return {
         "name": report.candidate.name,
         "model": report.candidate.model,
@@ -138,6 +153,7 @@ def _candidate(report: CandidateReport, weights: Sequence[Weights], excluded: st
         "latency": asdict(report.latency) if report.latency else None,
         "cost": asdict(report.cost) if report.cost else None,
         "tokens": asdict(report.tokens),
+        "abstention": abstention,
         "weights": [_weights(made) for made in weights],
         "not_applicable": "",
         "excluded": excluded,
@@ -160,19 +176,10 @@ def _weights(made: Weights) -> dict[str, Any]:
 
 
 def _absent(name: str, model: str, reason: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "model": model,
+    """A candidate that did not run, in the same shape."""
+    return _candidate(CandidateReport(Candidate(name, model), {}, {}, 0), (), "", None) | {
         "recipe": {},
-        "metrics": {},
-        "intervals": {},
-        "items": 0,
-        "latency": None,
-        "cost": None,
-        "tokens": {"input_tokens": 0, "output_tokens": 0},
-        "weights": [],
         "not_applicable": reason,
-        "excluded": "",
     }
 
 

@@ -62,8 +62,9 @@ def decide_verdict(
     with Holm-adjusted p < .05; `cheapest non-inferior` for the cheapest that reaches the floor and whose Holm-adjusted test of
     "worse by the margin or more" rejects at 2.5 % against every other; else `inconclusive`. Candidates with identical scores on
     every item are one entry of the family, represented by their cheapest. Ties of cost go to the better mean, then to the one
-    given first. A candidate without rival must beat the best constant answer (or the floor less the margin) in the same test.
-    Neither the order of items nor the names of candidates and groups change anything.
+    given first. Whoever wins must also be shown, one-sided at 2.5 %, to lie above the floor less the margin (by default: above
+    the best constant answer), because the best of several that know nothing may clear the floor by luck. Neither the order of items
+    nor the names of candidates and groups change anything.
     """
     table = score_table(scores, metric=metric)
     wanted = set(table.items)
@@ -85,6 +86,7 @@ class _Race:
         self, table: ScoreTable, *, metric: str, costs: Mapping[str, float], margin: float, floor: float, seed: int
     ) -> None:
         self.table, self.metric, self.margin, self.floor = table, metric, margin, floor
+        self.least = floor - margin
         self.row = {name: table.values[number] for number, name in enumerate(table.candidates)}
         self.mean = {name: float(row.mean()) for name, row in self.row.items()}
         given = {name: number for number, name in enumerate(table.candidates)}
@@ -119,10 +121,10 @@ class _Race:
                 f"The best, {leader}, scores {self.mean[leader]:.3f} on {self.metric}, below the floor of {self.floor:.3f}",
             )
         rivals = [name for name in self.entries if name != leader]
-        if rivals and all(self._beats(leader, rival) for rival in rivals):
+        if rivals and self._clears_floor(leader) and all(self._beats(leader, rival) for rival in rivals):
             closest = min(rivals, key=lambda rival: self.mean[leader] - self.mean[rival])
             return self._say("superior", leader, f"{leader} beats every other candidate, {self._versus(leader, closest)}")
-        proven = [name for name in good if self._holds_up(name)]
+        proven = [name for name in good if self._clears_floor(name) and self._holds_up(name)]
         if proven:
             cheapest = min(proven, key=self.cheapness)
             return self._say("cheapest non-inferior", cheapest, self._why_cheapest(cheapest, leader))
@@ -137,11 +139,11 @@ class _Race:
         return self.mean[winner] > self.mean[other] and self.p_adjusted[frozenset((winner, other))] < ALPHA_SUPERIOR
 
     def _holds_up(self, name: str) -> bool:
-        """Not worse by the margin than any other entry; without any other, above the floor less the margin."""
-        if len(self.entries) > 1:
-            return all(self.p_not_worse[name, other] < ALPHA_NOT_WORSE for other in self.entries if other != name)
-        least = self.floor - self.margin
-        return not 0 < least < 1 or score_test(self._sample(self.row[name], low=0.0), least) < ALPHA_NOT_WORSE
+        """Not worse by the margin than any other entry."""
+        return all(self.p_not_worse[name, other] < ALPHA_NOT_WORSE for other in self.entries if other != name)
+
+    def _clears_floor(self, name: str) -> bool:
+        return not 0 < self.least < 1 or score_test(self._sample(self.row[name], low=0.0), self.least) < ALPHA_NOT_WORSE
 
     def _raw_not_worse(self, a: str, b: str) -> float:
         found = self.contrasts.get((a, b))
@@ -156,15 +158,14 @@ class _Race:
         least = len(self.table.items) * groups_needed(self.pairs) / groups if smallest_p(groups) * self.pairs >= 0.05 else 0.0
         found = []
         for name in good:
+            alone = self._sample(self.row[name], low=0.0)
+            clear = questions_needed(alone, self.least, alpha=ALPHA_NOT_WORSE, two_sided=False) if 0 < self.least < 1 else 0.0
             rivals = [self._sample(self.row[name] - self.row[other]) for other in self.entries if other != name]
-            if rivals:
-                beat = [questions_needed(one, 0.0, alpha=ALPHA_SUPERIOR / self.pairs, two_sided=True) for one in rivals]
-                alpha = ALPHA_NOT_WORSE / (2 * self.pairs)
-                hold = [questions_needed(one, -self.margin, alpha=alpha, two_sided=False) for one in rivals]
-                found += [max(beat), max(hold)]
-            else:
-                alone = self._sample(self.row[name], low=0.0)
-                found.append(questions_needed(alone, self.floor - self.margin, alpha=ALPHA_NOT_WORSE, two_sided=False))
+            alpha = ALPHA_SUPERIOR / max(1, self.pairs)
+            beat = [questions_needed(one, 0.0, alpha=alpha, two_sided=True) for one in rivals]
+            alpha = ALPHA_NOT_WORSE / max(1, 2 * self.pairs)
+            hold = [questions_needed(one, -self.margin, alpha=alpha, two_sided=False) for one in rivals]
+            found += [max([clear, *beat]), max([clear, *hold])]
         total = max(least, min(found))
         return max(1, int(np.ceil(total)) - len(self.table.items)) if np.isfinite(total) else None
 
@@ -179,7 +180,7 @@ class _Race:
             close = min(rivals, key=lambda rival: abs(self.mean[leader] - self.mean[rival]))
             why = f"{leader} scores best but is not shown to be better than {close} or as good, {self._versus(leader, close)}"
         else:
-            why = f"{leader} has no rival and is not shown to be above {self.floor - self.margin:.3f}"
+            why = f"{leader} scores best with {self.mean[leader]:.3f} but is not shown to be above {self.least:.3f}"
         settle = f"; about {further} further questions would settle it" if further else ""
         return Verdict("inconclusive", None, leader, f"{why}{settle}; {self._basis()}.", further)
 
