@@ -67,10 +67,14 @@ class Source(Protocol):
 class SourceItem(Protocol):
     """One document as its source holds it."""
 
-    id: str
-    path: Path
-    modified: float
-    size: int
+    @property
+    def id(self) -> str: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def modified(self) -> float: ...
+    @property
+    def size(self) -> int: ...
 
 
 class Index(Protocol):
