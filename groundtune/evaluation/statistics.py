@@ -20,13 +20,14 @@ import numpy as np
 from scipy.stats import bootstrap, permutation_test
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
+from statsmodels.stats.power import TTestPower, normal_sample_size_one_tail
 
 from groundtune.evaluation.bounded import (
     ENOUGH,
     Array,
     BoundedValues,
     Codes,
+    design_effect,
     groups_that_differ,
     null_deviation,
     score_interval,
@@ -40,6 +41,9 @@ FLIPS = 20_000
 BOOTSTRAP_GROUPS = 200
 SPREAD = 0.45
 """Standard deviation of a paired difference before anything is known: every fifth item is answered right by one of two only."""
+
+_SMALLEST_GAIN = 0.001
+"""A tenth of a point: no affordable number of questions shows less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,8 @@ def sign_flip(sample: BoundedValues, *, seed: int) -> tuple[float, str]:
     sums, _ = _group_totals(sample)
     sums = sums[np.abs(sums) > 1e-12]
     unit = "groups" if sample.clustered else "items"
-    if not len(sums):
-        return 1.0, f"sign-flip over {unit} (none differs)"
+    if len(sums) < 2:
+        return 1.0, f"sign-flip over {unit} (exact)"
     found = permutation_test(
         (sums,),
         _total,
@@ -187,15 +191,16 @@ def minimum_detectable_effect(
 def questions_needed(sample: BoundedValues, null: float, *, alpha: float, two_sided: bool, chance: float = 0.8) -> float:
     """Items with which "the mean is `null`" would be rejected upwards with that chance, if what was seen is the truth.
 
-    Infinite when the mean does not lie above `null`. Groups are taken to grow in number, not in size.
+    Infinite when the mean does not lie above `null`. Groups are taken to grow in number, not in size. The two-sided test sees
+    the values' own spread, the one-sided score test the spread under the null (normal approximation).
     """
     gain = float(sample.values.mean()) - null
-    deviation = null_deviation(sample, null)
-    if gain <= 0 or deviation <= 0 or gain / deviation < 0.005:
+    seen = float(sample.values.std() * np.sqrt(design_effect(sample)))
+    under_null = seen if two_sided else null_deviation(sample, null)
+    if gain < _SMALLEST_GAIN:
         return float("inf")
-    side = "two-sided" if two_sided else "larger"
-    solved = TTestPower().solve_power(effect_size=min(gain / deviation, 2.0), alpha=alpha, power=chance, alternative=side)
-    return float(np.ceil(np.squeeze(solved)))
+    tail = alpha / 2 if two_sided else alpha
+    return float(np.ceil(normal_sample_size_one_tail(gain, chance, tail, std_null=under_null, std_alternative=seen)))
 
 
 # --- parts --------------------------------------------------------------------------------------------------------------
