@@ -13,7 +13,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
 import groundtune.training  # noqa: E402
-from groundtune.training import checkpoints  # noqa: E402
+from groundtune.errors import WorkspaceError  # noqa: E402
+from groundtune.store import artefacts  # noqa: E402
 from groundtune.training.checkpoints import FILE, Checkpoint, load_checkpoint, remove_checkpoint, save_checkpoint  # noqa: E402
 
 
@@ -94,8 +95,8 @@ def test_a_crash_while_writing_leaves_the_previous_one(tmp_path: Path, monkeypat
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(artefacts.os, "fsync", full)
+    with pytest.raises(WorkspaceError, match="disk is full"):
         save_checkpoint(tmp_path, checkpoint(2), identity="one")
     monkeypatch.undo()
     loaded = load_checkpoint(tmp_path, identity="one")

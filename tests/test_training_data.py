@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from groundtune.access.audience import may_read
 from groundtune.errors import DataError
+from groundtune.models.weights import folder, installed
+from groundtune.prompting.chat import ChatTokenizer
 from groundtune.training.data import Pairs, TrainingPair, pairs_digest, raft_pairs, sft_pairs
 from groundtune.training.encode import IGNORED, encode, encode_pair, schedule
 from groundtune.types import NOT_IN_DOCUMENTS, Audience, Caller, Chunk, Document, Evidence, Example, Hit, Message, Tuning
@@ -224,6 +226,22 @@ def test_the_mask_token_by_token(prompt: str, answer: str) -> None:
     for position, (token, label) in enumerate(zip(encoded.ids, encoded.labels, strict=True)):
         assert label == (token if position >= len(prompt) else IGNORED)
     assert encoded.answer_tokens == len(answer) + 1
+
+
+@pytest.mark.skipif(installed("smollm2") is None, reason="the SmolLM2 weights are not installed (make setup)")
+def test_the_mask_of_smollm2_token_by_token() -> None:
+    """Learned are the answer and the end of turn, spelt as the model spells them; the prompt is what serving feeds."""
+    tokens = ChatTokenizer.from_folder(folder("smollm2"))
+    for answer in ("$125", "5%-10%", "naïve <|im_end|> text", NOT_IN_DOCUMENTS):
+        pair = plain("Answer.\n\nQuestion: how much?", answer)
+        encoded = encode_pair(pair, tokens)
+        prompt = tokens.render_ids(pair.messages)
+        assert list(encoded.ids[: len(prompt)]) == prompt
+        assert set(encoded.labels[: len(prompt)]) == {IGNORED}
+        assert encoded.labels[len(prompt) :] == encoded.ids[len(prompt) :]
+        assert encoded.ids[-1] in tokens.stop_ids
+        assert not set(encoded.ids[len(prompt) : -1]) & set(tokens.stop_ids)
+        assert tokens.decode(encoded.ids[len(prompt) : -1]) == answer
 
 
 def test_too_long_prompts_are_listed_and_answers_never_cut() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+
+from groundtune.training.files import write_file
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +34,13 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, identity: str) -> None:
-    """Write it in one piece: a crash leaves the previous one or this one."""
+    """Write it in one piece: a crash leaves the previous one or this one. Raises WorkspaceError."""
     tensors: dict[str, torch.Tensor] = {}
     for room in ("weights", "optimiser", "rng"):
         for name, tensor in getattr(checkpoint, room).items():
             tensors[f"{room}:{name}"] = tensor.detach().cpu().contiguous()
     about = {"step": checkpoint.step, "losses": checkpoint.losses, "seconds": checkpoint.seconds}
-    write_atomically(folder / FILE, save(tensors, metadata={"identity": identity, "about": json.dumps(about)}))
+    write_file(folder / FILE, save(tensors, metadata={"identity": identity, "about": json.dumps(about)}))
 
 
 def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
@@ -66,16 +67,3 @@ def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
 
 def remove_checkpoint(folder: Path) -> None:
     (folder / FILE).unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside, flush to disk, rename."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from groundtune.interfaces import Progress
 from groundtune.plugins import load, providers
 from groundtune.store.stages import digest, package_versions
 from groundtune.training.data import TrainingPair, pairs_digest
+from groundtune.training.files import write_file
 from groundtune.types import Tuning
 
 TRAINERS: Mapping[str, str] = {
@@ -98,7 +99,7 @@ def train(
     The same arguments on the same machine give the same bytes. An interrupted call, repeated, continues from the checkpoint
     in `out`; a finished one is not trained again. Raises DataError when there is nothing to learn, an answer is too long or
     nobody may use the result, ModelFailure when the loss is not finite or memory runs out, UsageError for a model that only a
-    server holds, MissingExtra without torch.
+    server holds, MissingExtra without torch, WorkspaceError when the disk is full or read-only.
     """
     trainable = providers(GROUP, shipped=TRAINERS)
     if model.partition(":")[0] not in trainable:
@@ -126,7 +127,6 @@ def train(
         "versions": package_versions(),
     }
     identity = digest(about)
-    out.mkdir(parents=True, exist_ok=True)
     finished = _finished(out, identity)
     if finished is not None:
         return finished
@@ -141,9 +141,7 @@ def train(
         "documents": sorted({document for pair in pairs for document in pair.documents}),
         "machine": platform.machine(),
     }
-    draft = out / f".{ABOUT}"
-    draft.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(out / ABOUT)
+    write_file(out / ABOUT, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
     return _result(out, figures)
 
 

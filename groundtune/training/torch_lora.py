@@ -12,13 +12,14 @@ from groundtune.interfaces import Progress
 from groundtune.models.weights import digest, folder, torch_model
 from groundtune.training.data import TrainingPair
 from groundtune.training.encode import encode
+from groundtune.training.files import write_file
 from groundtune.types import Tuning
 
 try:
     import torch
     from safetensors.torch import save
 
-    from groundtune.training.checkpoints import remove_checkpoint, write_atomically
+    from groundtune.training.checkpoints import remove_checkpoint
     from groundtune.training.loop import fit, lora_config
 except ImportError as error:
     raise MissingExtra(error.name or "torch", extra="train", wanted_by="training") from error
@@ -55,7 +56,7 @@ class TorchTrainer:
             base=model,
             progress=(lambda done, total: progress("train", done, total)) if progress else None,
         )
-        write_atomically(out / "adapter_model.safetensors", save(trained.factors, metadata={"format": "pt"}))
+        write_file(out / "adapter_model.safetensors", save(trained.factors, metadata={"format": "pt"}))
         lora_config(tuning, base=model).save_pretrained(str(out))
         remove_checkpoint(out)
         last_epoch = trained.losses[-max(1, len(trained.losses) // tuning.epochs) :]
