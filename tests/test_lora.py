@@ -98,6 +98,18 @@ def test_loss_and_gradients_equal_transformers_own(common: str) -> None:
         assert torch.allclose(got.grad, expected.grad, atol=1e-6), name
 
 
+def test_bfloat16_trains_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the device is fast in bfloat16 the base is kept in it; factors and their file stay float32 and learn as well."""
+    losses = {}
+    for native in (False, True):
+        monkeypatch.setattr(loop, "native_bfloat16", lambda device, native=native: native)
+        trained = loop.fit(tiny(), encoded(*PAIRS), TUNING, seed=0, folder=tmp_path, identity="i")
+        assert all(tensor.dtype == torch.float32 for tensor in trained.factors.values())
+        losses[native] = trained.losses
+    assert losses[True][0] != losses[False][0]
+    assert losses[True] == pytest.approx(losses[False], rel=0.05)
+
+
 def test_no_answer_sees_the_padding() -> None:
     """A row's loss is the same alone and beside a longer row."""
     short, long = encoded(pair(1, prompt="ab"), pair(2, prompt="z" * 60))

@@ -71,8 +71,9 @@ def fit(
 ) -> Trained:
     """Train LoRA factors on `network` (a transformers causal language model, which is changed).
 
-    Deterministic for a seed on one machine with one number of threads. `folder` receives a checkpoint every CHECKPOINT_SECONDS;
-    a call with the same `identity` continues there with the same trajectory. `progress(done, total)` is called after each step.
+    Deterministic for a seed on one CPU with one number of threads (kernels of a GPU may differ in the last bits). `folder`
+    receives a checkpoint every CHECKPOINT_SECONDS; a call with the same `identity` continues there with the same trajectory.
+    `progress(done, total)` is called after each step.
     Raises ModelFailure when the loss is not finite or memory runs out.
     """
     with _generators(seed) as device, _named_failures():
