@@ -20,7 +20,8 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from groundtune.models.hf import HfModel
-from groundtune.models.openvino import KEEP_TUNED, OpenVinoModel, _forget_old
+from groundtune.models.openvino import OpenVinoModel
+from groundtune.models.served import KEEP_TUNED, forget_old
 
 PROMPTS = [
     [Message("user", f"Question: {question}")]
@@ -108,26 +109,19 @@ def test_old_tuned_weights_are_forgotten_but_not_the_base(tmp_path: Path) -> Non
         os.utime(tmp_path / f"abc-t{number:02}-1", (number, number))
     (tmp_path / "abc-base-1").mkdir()
     os.utime(tmp_path / "abc-base-1", (0, 0))
-    _forget_old(tmp_path)
+    forget_old(tmp_path)
     kept = [f"abc-t{number:02}-1" for number in range(3, KEEP_TUNED + 3)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["abc-base-1", *kept]
 
 
 @needs_weights
-def test_the_embedded_model_equals_the_reference_base_and_tuned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_embedded_model_equals_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`benchmarks/engines.py` compares more prompts, and tuned weights too."""
     monkeypatch.delenv("GROUNDTUNE_CACHE")
-    config = {"q_proj": (576, 576), "k_proj": (192, 576), "v_proj": (192, 576), "o_proj": (576, 576)}
-    shapes = {f"model.layers.{n}.self_attn.{name}.weight": shape for n in range(30) for name, shape in config.items()}
-    folder = tiny.adapter(tmp_path / "adapter", shapes=shapes, strength=0.01)
     prompts = [
         [Message("user", f"Answer with a few words.\nQuestion: {question}")]
         for question in ("What is the capital of France?", "Who wrote Hamlet?", "What is 2 + 2?", "Name a primary colour.")
     ]
-    answers = {}
-    for adapter in (None, folder):
-        mine = texts(OpenVinoModel("smollm2", adapter=adapter), prompts, max_new_tokens=12)
-        theirs = texts(HfModel("smollm2", adapter=adapter), prompts, max_new_tokens=12)
-        assert mine == theirs
-        answers[adapter] = mine
-    assert "Paris" in answers[None][0]
-    assert answers[None] != answers[folder]
+    mine = texts(OpenVinoModel("smollm2"), prompts, max_new_tokens=12)
+    assert mine == texts(HfModel("smollm2"), prompts, max_new_tokens=12)
+    assert "Paris" in mine[0]

@@ -7,10 +7,7 @@ default, an 8-bit key-value cache, changes answers and saves no time on a CPU.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import threading
-import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +18,9 @@ import numpy as np
 from groundtune.errors import MissingExtra, ModelFailure, UsageError
 from groundtune.interfaces import LanguageModel
 from groundtune.models import adapter as adapters
-from groundtune.models import gguf_file, weights
+from groundtune.models import weights
 from groundtune.models.hf import HfModel
+from groundtune.models.served import FORMAT, served
 from groundtune.models.telemetry import silence
 from groundtune.models.window import check_window, window
 from groundtune.prompting.chat import ChatTokenizer
@@ -36,12 +34,6 @@ PROPERTIES: dict[str, Any] = {
 
 MAX_BATCHED_TOKENS = 4096
 """Prompt tokens computed at once; OpenVINO's default of 256 took 15 % more processor time."""
-
-FORMAT = 1
-"""Raise when the files below `served` change their content."""
-
-KEEP_TUNED = 8
-"""Tuned weights kept ready to serve (270 MB each); older ones are made again from their adapter when needed."""
 
 
 def load(name: str, *, adapter: Path | None = None) -> LanguageModel:
@@ -73,7 +65,7 @@ class OpenVinoModel:
         identity = [weights.digest(home), tuned, self._tokenizer.fingerprint, openvino_genai.__version__]
         settings = [str(PROPERTIES), str(MAX_BATCHED_TOKENS), str(FORMAT)]
         self.fingerprint = hashlib.sha256("\n".join(identity + settings).encode()).hexdigest()
-        self._pipeline = self._load(_served(home, adapter, f"{identity[0][:12]}-{tuned[:12] or 'base'}-{FORMAT}"))
+        self._pipeline = self._load(served(home, adapter=adapter, properties=PROPERTIES))
         self._lock = threading.Lock()
 
     def generate(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Generation]:
@@ -111,51 +103,14 @@ class OpenVinoModel:
             finish="stop" if stopped else "length",
         )
 
-    def _load(self, served: Path) -> Any:
+    def _load(self, folder: Path) -> Any:
         scheduler = self._genai.SchedulerConfig()
         scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
         try:
-            return self._genai.ContinuousBatchingPipeline(str(served), scheduler, "CPU", PROPERTIES)
+            return self._genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", PROPERTIES)
         except RuntimeError as error:
             raise ModelFailure(
                 f"OpenVINO cannot load the converted weights: {error}",
-                subject=str(served),
+                subject=str(folder),
                 remedy="Delete this folder; it is made again on the next use.",
             ) from error
-
-
-def _served(home: Path, adapter: Path | None, key: str) -> Path:
-    """OpenVINO's form of the weights, made once: f16 GGUF by our writer, then OpenVINO's own conversion of that file."""
-    served = weights.cache() / "served" / key
-
-    def make(draft: Path) -> None:
-        import openvino_genai
-        from safetensors.numpy import load_file
-
-        state = load_file(home / "model.safetensors")
-        file = draft / "model.gguf"
-        gguf_file.write(file, state=adapters.merge(state, adapter) if adapter else state, folder=home)
-        try:
-            # Loading a GGUF with this flag writes openvino_model.xml and .bin beside it, which load in a third of the time.
-            openvino_genai.ContinuousBatchingPipeline(
-                str(file), openvino_genai.SchedulerConfig(), "CPU", {**PROPERTIES, "enable_save_ov_model": True}
-            )
-        except RuntimeError as error:
-            raise ModelFailure(f"OpenVINO cannot convert the weights: {error}", subject=str(home)) from error
-        file.unlink()
-        if not (draft / "openvino_model.xml").exists():
-            raise ModelFailure("OpenVINO wrote no model.", subject=str(home), remedy="Install the pinned openvino-genai.")
-
-    weights.once(served, make)
-    os.utime(served)
-    if adapter:
-        _forget_old(served.parent)
-    return served
-
-
-def _forget_old(served: Path) -> None:
-    """Remove tuned weights beyond the newest KEEP_TUNED, unless they were used within the last hour."""
-    tuned = [path for path in served.iterdir() if not path.name.startswith(".") and "-base-" not in path.name]
-    for path in sorted(tuned, key=lambda path: path.stat().st_mtime)[:-KEEP_TUNED]:
-        if path.stat().st_mtime < time.time() - 3600:
-            shutil.rmtree(path, ignore_errors=True)
