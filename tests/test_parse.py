@@ -188,6 +188,14 @@ def test_the_child_is_reused_and_replaced_when_it_died() -> None:
     assert parser._child is None
 
 
+def test_a_parent_that_holds_much_does_not_wear_out_the_child() -> None:
+    held = b"x" * (400 << 20)
+    with Parser() as parser:
+        parser.parse_bytes(docx("one"), id="a.docx")
+        assert parser._child is not None
+    assert len(held) == 400 << 20
+
+
 def test_a_child_that_hangs_is_ended(parser: Parser) -> None:
     with Parser(Limits(seconds=1)) as hurried:
         hurried.parse_bytes(docx("warm"), id="a.docx")
