@@ -24,8 +24,8 @@ from groundtune.models.hf import HfModel
 from groundtune.models.minilm import WINDOW, MiniLM
 from groundtune.prompting import templates
 from groundtune.prompting.chat import ChatTokenizer
-from groundtune.training import train
 from groundtune.training.data import TrainingPair
+from groundtune.training.lora import train
 from groundtune.types import NOT_IN_DOCUMENTS, Audience, Generation, Message, Tuning
 
 PROMPTS = 40
@@ -146,7 +146,7 @@ def measure_fresh_process() -> dict[str, Figure]:
 
 
 def measure_tokens(texts: Sequence[str]) -> dict[str, Figure]:
-    """Against transformers' own conversion of the GGUF file; it forgets that digits stand alone (see weights.tokenizer_json)."""
+    """Against transformers' own conversion of the file, which forgets that digits stand alone (`weights.tokenizer_json`)."""
     file = weights.installed("smollm2")
     if file is None:
         return {"tokenizer_equal_share": None}
@@ -170,7 +170,8 @@ def measure_embedder(texts: Sequence[str]) -> dict[str, Figure]:
         embedder.embed([text[:60]])
         queries.append(time.perf_counter() - started)
     home = weights.folder("minilm")
-    bert, tokenizer = BertModel.from_pretrained(home, add_pooling_layer=False).eval(), AutoTokenizer.from_pretrained(home)
+    bert, tokenizer = BertModel.from_pretrained(home, add_pooling_layer=False), AutoTokenizer.from_pretrained(home)
+    bert.train(False)
     wanted = []
     with torch.no_grad():
         for text in texts[:50]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import threading
 import zipfile
@@ -141,6 +142,15 @@ def test_a_failed_conversion_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ModelFailure, match="broken"):
         weights.once(tmp_path / "cache" / "x", make)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, new = tmp_path / ".x-old", tmp_path / ".x-new"
+    old.mkdir()
+    new.mkdir()
+    os.utime(old, (0, 0))
+    weights.once(tmp_path / "y", lambda draft: None)
+    assert not old.exists() and new.exists()
 
 
 def test_an_unknown_name_without_the_hub_says_so(home: Path) -> None:

@@ -39,10 +39,10 @@ def served(home: Path, *, adapter: Path | None, properties: Mapping[str, Any]) -
 
 
 def forget_old(folder: Path) -> None:
-    """Remove tuned weights beyond the newest KEEP_TUNED, unless they were used within the last hour."""
+    """Remove tuned weights beyond the newest KEEP_TUNED, unless they were used in the last ten minutes."""
     tuned = [path for path in folder.iterdir() if not path.name.startswith(".") and "-base-" not in path.name]
     for path in sorted(tuned, key=lambda path: path.stat().st_mtime)[:-KEEP_TUNED]:
-        if path.stat().st_mtime < time.time() - 3600:
+        if path.stat().st_mtime < time.time() - 600:
             shutil.rmtree(path, ignore_errors=True)
 
 

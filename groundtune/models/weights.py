@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ FORMAT = 2
 """Raise when the cached folders change their content: they are then made anew beside the old ones."""
 
 DIGEST = "digest.txt"
+
+ABANDONED = 86400
+"""Seconds after which a half-made folder is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,9 @@ def once(target: Path, make: Callable[[Path], None]) -> Path:
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".*"):  # by a process that was killed
+        if left.stat().st_mtime < time.time() - ABANDONED:
+            shutil.rmtree(left, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         make(draft)
