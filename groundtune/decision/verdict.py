@@ -62,9 +62,9 @@ def decide_verdict(
     with Holm-adjusted p < .05; `cheapest non-inferior` for the cheapest that reaches the floor and whose Holm-adjusted test of
     "worse by the margin or more" rejects at 2.5 % against every other; else `inconclusive`. Candidates with identical scores on
     every item are one entry of the family, represented by their cheapest. Ties of cost go to the better mean, then to the one
-    given first. Whoever wins must also be shown, one-sided at 2.5 %, to lie above the floor less the margin, by default above the
-    best constant answer, because the best of several that know nothing may clear the floor by luck. The order of items and the
-    names of candidates and groups change nothing.
+    given first. Whoever wins must also be shown, one-sided at 2.5 %, to lie above the floor less the margin, by default above
+    the best constant answer, because the best of several that know nothing may clear the floor by luck. The order of items and
+    the names of candidates and groups change nothing.
     """
     table = score_table(scores, metric=metric)
     wanted = set(table.items)
