@@ -119,6 +119,17 @@ def test_no_answer_sees_the_padding() -> None:
     assert both == pytest.approx(sum(alone), rel=1e-5)
 
 
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = encoded(*(pair(number, answer="y" * number) for number in range(1, 8)))
+    whole, halves = tiny(), tiny()
+    loss = loop._step(whole, batch, CPU)
+    monkeypatch.setitem(loop.AT_ONCE, "cpu", 90)
+    assert [len(part) for part in loop.parts(batch, tokens=90)] == [1, 2, 2, 2]
+    assert loop._step(halves, batch, CPU) == pytest.approx(loss, rel=1e-5)
+    for (name, got), (_, expected) in zip(halves.named_parameters(), whole.named_parameters(), strict=True):
+        assert torch.allclose(got.grad, expected.grad, atol=1e-6), name
+
+
 def test_shared_prefix_leaves_every_prompt_a_token() -> None:
     same = encoded(pair(1, prompt="the same"), pair(2, prompt="the same"))
     assert loop.shared_prefix(same) == len("the same") - 1

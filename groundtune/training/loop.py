@@ -26,6 +26,8 @@ MAX_NORM = 1.0
 """Gradients are scaled down to this norm."""
 CHECKPOINT_SECONDS = 20.0
 """At most so much work is lost; when a checkpoint is written changes nothing in the result."""
+AT_ONCE = {"cpu": 1024, "cuda": 16384}
+"""Tokens read before gradients are added up: bounds memory, not the batch. On a CPU more is no faster."""
 WORTH_SHARING = 0.25
 """Share of the longest row; to read a shorter common beginning once saves less than masks and a second call cost."""
 
@@ -168,11 +170,25 @@ def shared_prefix(batch: Sequence[EncodedPair]) -> int:
 
 
 def _step(network: PreTrainedModel, batch: Sequence[EncodedPair], device: torch.device) -> float:
-    """Forward and backward; gradients are left on the factors."""
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=native_bfloat16(device)):
-        loss = batch_loss(network, batch, device)
-    torch.autograd.backward(loss)
-    return float(loss.detach())
+    """Forward and backward, a part of the batch at a time; gradients of the whole batch's mean are left on the factors."""
+    answer_tokens = sum(pair.answer_tokens for pair in batch)
+    total = 0.0
+    for part in parts(batch, tokens=AT_ONCE[device.type]):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=native_bfloat16(device)):
+            loss = batch_loss(network, part, device) * sum(pair.answer_tokens for pair in part) / answer_tokens
+        torch.autograd.backward(loss)
+        total += float(loss.detach())
+    return total
+
+
+def parts(batch: Sequence[EncodedPair], *, tokens: int) -> list[Sequence[EncodedPair]]:
+    """The batch in halves until each reads at most `tokens` tokens, padding counted and a shared beginning once."""
+    shared = shared_prefix(batch)
+    read = shared + len(batch) * (max(len(pair.ids) for pair in batch) - shared)
+    if read <= tokens or len(batch) == 1:
+        return [batch]
+    middle = len(batch) // 2
+    return [*parts(batch[:middle], tokens=tokens), *parts(batch[middle:], tokens=tokens)]
 
 
 def _prepare(network: PreTrainedModel, config: LoraConfig, device: torch.device) -> dict[str, nn.Parameter]:
