@@ -13,8 +13,16 @@ from collections.abc import Sequence
 import groundtune
 from benchmarks.convert_handbook import KINDS, convert, documents_folder
 from benchmarks.figures import STANDARD, announce, figures_of, race_goals
-from benchmarks.harness import WORK, data_folder, save, write_rows
+from benchmarks.harness import WORK, data_folder, save, write_rows, write_settings
 from groundtune.cli import progress
+
+
+SETTINGS = {
+    "[chunking]": "tokens = 120",
+    "[training]": "epochs = 2\nbatch_size = 4",
+    "[decision]": "folds = 2\nmax_new_tokens = 32",
+}
+"""Small enough for two CPU cores: every tuned candidate is trained twice on about fifty prompts of about 450 tokens."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     work = WORK / options.name
     questions = write_rows(work / "questions.jsonl", convert(data, kinds=tuple(options.kinds)))
     from_nothing = not (work / "race").exists()
+    write_settings(work / "race", documents=documents_folder(data), questions=questions, settings=SETTINGS)
     started = time.monotonic()
     with progress.shown(as_json=False) as show:
         decision = groundtune.decide(

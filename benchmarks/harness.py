@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from groundtune.config import FILE_NAME, default_config_text
 from groundtune.errors import NotFound
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +27,7 @@ Figure = float | int | str | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One figure that an issue asks for, kept whether it was met or not."""
+    """A figure that was promised, kept whether it was met or not."""
 
     name: str
     """Key of the figure, with its unit."""
@@ -150,3 +151,17 @@ def _shown(value: Figure) -> str:
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def write_settings(root: Path, *, documents: Path | None, questions: Path, settings: Mapping[str, str]) -> Path:
+    """Make `root` a workspace of the one principal `local`, once; `settings` maps a table such as `[chunking]` to its lines."""
+    text = default_config_text(
+        documents=str(documents.resolve()) if documents else "", questions=str(questions.resolve()), single=True
+    )
+    for table, lines in settings.items():
+        text = text.replace(f"{table}\n", f"{table}\n{lines}\n")
+    path = root / FILE_NAME
+    if not path.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return path

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 import groundtune
 from benchmarks.convert_intents import convert
 from benchmarks.figures import STANDARD, announce, figures_of, not_applicable, race_goals
-from benchmarks.harness import WORK, data_folder, goal, save, write_rows
+from benchmarks.harness import WORK, data_folder, goal, save, write_rows, write_settings
 from groundtune.cli import progress
 
 RETRIEVING = ("rag", "rag_tuned")
 """Candidates that have nothing to retrieve from here."""
+
+
+SETTINGS = {"[training]": "epochs = 2", "[decision]": "max_new_tokens = 16"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = convert(data_folder("cs_bitext_intents"), size=options.size, seed=options.seed)
     questions = write_rows(work / "questions.jsonl", rows)
     from_nothing = not (work / "race").exists()
+    write_settings(work / "race", documents=None, questions=questions, settings=SETTINGS)
     started = time.monotonic()
     with progress.shown(as_json=False) as show:
         decision = groundtune.decide(

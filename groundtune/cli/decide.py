@@ -66,8 +66,6 @@ def command(
         output.line(results.plan(output.plain(decision.plan)))
     else:
         report = decision.report
-        for remark in (*report["task"]["problems"], *report["notes"]):
-            output.note(f"note: {remark}")
         output.line(results.candidates(report["candidates"], metric=report["task"]["metric"]))
         output.line()
         output.line(results.verdict(output.plain(decision.verdict)))

@@ -155,6 +155,7 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
         smallest_p=smallest_p(groups),
         mde=minimum_detectable_effect(groups, comparisons=len(setup.candidates) * (len(setup.candidates) - 1) // 2),
         scheme=task.scheme,
+        notes=(*(str(problem) for problem in task.problems), *setup.notes),
     )
 
 
