@@ -16,7 +16,6 @@ from benchmarks.figures import STANDARD, announce, figures_of, race_goals
 from benchmarks.harness import WORK, data_folder, save, write_rows, write_settings
 from groundtune.cli import progress
 
-
 SETTINGS = {
     "[chunking]": "tokens = 120",
     "[training]": "epochs = 2\nbatch_size = 4",

@@ -107,6 +107,7 @@ def candidate(name: str, *, f1: float = 0.0, reason: str = "") -> dict[str, Any]
         "latency": {"p50": 0.2, "p95": 0.4, "mean": 0.25, "requests": 50} if done else None,
         "cost": {"per_1000_answers": 0.01, "setup": 0.0, "currency": "USD", "basis": "core-hours"} if done else None,
         "tokens": {"input_tokens": 300, "output_tokens": 8},
+        "abstention": {"precision": 0.5, "recall": 1.0, "abstained": 2, "unanswerable": 1, "items": 10},
         "weights": [],
         "not_applicable": reason,
         "excluded": "",

@@ -10,6 +10,7 @@ from groundtune.dataset.check import check_evidence
 from groundtune.dataset.read import Problem, Reading
 from groundtune.dataset.split import Grouping, assign_groups, folds, grouping, split
 from groundtune.errors import TooFewQuestions
+from groundtune.evaluation.statistics import groups_needed
 from groundtune.scoring import metric as find_metric
 from groundtune.types import Example
 
@@ -17,7 +18,7 @@ SEALED_FROM = 300
 """From this many questions on, a test split is read once; below, every question is answered out of fold."""
 
 FEWEST = 10
-"""Below this many questions, or four groups, no paired test can reach .05 and nothing is raced."""
+"""Below this many questions nothing is raced; nor below the number of groups with which a single paired test can reach .05."""
 
 _QUESTION_ANSWERING = ("exact_match", "f1", "contains", "abstention", "citation_precision", "citation_recall")
 _LABELS = ("label_accuracy",)
@@ -85,11 +86,12 @@ def prepare(
     checked = check_evidence(examples, document_text, documents=documents)
     examples = sorted(assign_groups(checked.examples), key=lambda example: example.id)
     groups = len({example.group for example in examples})
-    if len(examples) < FEWEST or groups < 4:
+    least = groups_needed(1)
+    if len(examples) < FEWEST or groups < least:
         raise TooFewQuestions(
             f"{len(examples)} questions in {groups} groups decide nothing.",
             needed=FEWEST,
-            remedy=f"Collect at least {FEWEST} questions about at least four different sections; 100 say much more.",
+            remedy=f"Collect at least {FEWEST} questions about {least} different sections; 100 say much more.",
         )
     scheme: Literal["cross-fitted", "sealed test"]
     if len(examples) >= SEALED_FROM:
