@@ -19,6 +19,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,21 +63,21 @@ class WordOverlap:
         self._words = [set(re.findall(r"\w+", one.text.lower())) for one in chunks]
         self._seen = Counter(word for words in self._words for word in words)
 
-    def search(self, question: str, *, caller: Caller, k: int) -> list[Hit]:
+    def search(self, question: str, *, caller: Caller, k: int) -> list[Hit]:  # noqa: ARG002 - a seam's form
         wanted = set(re.findall(r"\w+", question.lower()))
         total = len(self._chunks)
         scores = [sum(math.log(total / self._seen[word]) for word in wanted & words) for words in self._words]
         best = sorted(range(total), key=lambda place: (-scores[place], place))[:k]
         return [Hit(self._chunks[place], self._documents[self._chunks[place].document].title, scores[place]) for place in best]
 
-    def document(self, document: str, *, caller: Caller) -> Document:
+    def document(self, document: str, *, caller: Caller) -> Document:  # noqa: ARG002
         return self._documents[document]
 
-    def audience(self, document: str) -> Audience:
+    def audience(self, document: str) -> Audience:  # noqa: ARG002
         return EVERYONE
 
 
-def handbook(count_tokens) -> tuple[list[Example], dict[str, list[tuple[str, int, int]]], WordOverlap]:
+def handbook(count_tokens: Callable[[str], int]) -> tuple[list[Example], dict[str, list[tuple[str, int, int]]], WordOverlap]:
     """Single-text questions with located evidence, and the handbook in chunks of 120 model tokens."""
     root = DATA / "kb_gitlab_handbook"
     documents: dict[str, Document] = {}
@@ -171,8 +172,8 @@ def main() -> None:
             row |= {name: getattr(tuning, name) for name in ("epochs", "learning_rate", "batch_size", "rank", "gold_share")}
             row |= {
                 "seed": asked.seed, "steps": result.steps, "tokens": result.tokens, "wall_s": round(result.seconds, 1),
-                "cpu_s": round(cpu, 1), "tokens_per_cpu_s": round(result.tokens / cpu, 1), "loss_first": round(result.loss_first, 3),
-                "loss_last": round(result.loss_last, 3), "peak_gb": round(result.peak_memory_bytes / 1e9, 2),
+                "cpu_s": round(cpu, 1), "tokens_per_cpu_s": round(result.tokens / cpu, 1),
+                "loss_first": round(result.loss_first, 3), "loss_last": round(result.loss_last, 3), "peak_gb": round(result.peak_memory_bytes / 1e9, 2),
             }  # fmt: skip
         texts = answer(prompts, adapter=adapter, max_new_tokens=24)
     answers = [Answer(text, abstained=bool(re.search(r"\bnot in the documents?\b", text, re.IGNORECASE))) for text in texts]
@@ -194,7 +195,7 @@ def material(asked: argparse.Namespace, tuning: Tuning) -> tuple[list[TrainingPa
         labels = sorted({example.answers[0] for example in train_examples + test})
         candidate = Candidate("tuned", MODEL, prompt="label_example" if asked.no_labels else "label", tuning=tuning)
 
-        def render(example: Example, hits) -> tuple[Message, ...]:
+        def render(example: Example, hits: Sequence[Hit]) -> tuple[Message, ...]:  # noqa: ARG001
             return render_prompt(candidate, example.question, labels=labels)
 
         made = [sft_pairs(part, users=users, audience_of=lambda _: EVERYONE, render=render) for part in (train_examples, test)]
@@ -207,7 +208,7 @@ def material(asked: argparse.Namespace, tuning: Tuning) -> tuple[list[TrainingPa
     context = RetrievedContext() if asked.task == "raft" else None
     candidate = Candidate("tuned", MODEL, context=context, tuning=tuning)
 
-    def show(example: Example, hits) -> tuple[Message, ...]:
+    def show(example: Example, hits: Sequence[Hit]) -> tuple[Message, ...]:
         return render_prompt(candidate, example.question, hits=hits)
 
     if asked.task == "closed":
