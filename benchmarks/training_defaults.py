@@ -173,7 +173,8 @@ def main() -> None:
             row |= {
                 "seed": asked.seed, "steps": result.steps, "tokens": result.tokens, "wall_s": round(result.seconds, 1),
                 "cpu_s": round(cpu, 1), "tokens_per_cpu_s": round(result.tokens / cpu, 1),
-                "loss_first": round(result.loss_first, 3), "loss_last": round(result.loss_last, 3), "peak_gb": round(result.peak_memory_bytes / 1e9, 2),
+                "loss_first": round(result.loss_first, 3), "loss_last": round(result.loss_last, 3),
+                "peak_gb": round(result.peak_memory_bytes / 1e9, 2),
             }  # fmt: skip
         texts = answer(prompts, adapter=adapter, max_new_tokens=24)
     answers = [Answer(text, abstained=bool(re.search(r"\bnot in the documents?\b", text, re.IGNORECASE))) for text in texts]
