@@ -82,7 +82,7 @@ def test_stages_follow_from_counted_tokens_and_measured_pace() -> None:
     by_name = {stage.name: stage.seconds for stage in stages}
     assert by_name["answer"] == pytest.approx(100 * (500 / 1000 + 8 / 100))
     assert by_name["latency"] == pytest.approx(50 * (500 / 500 + 8 / 50))
-    assert by_name["train"] == pytest.approx(3 * (60 * 512 * 2 / 300 + 12))
+    assert by_name["train"] == pytest.approx(3 * (60 * 508 * 2 / 300 + 12))
 
 
 def test_local_time_costs_core_hours_and_hosted_answers_cost_tokens() -> None:

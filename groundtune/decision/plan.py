@@ -7,13 +7,14 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from groundtune.config import Prices
 from groundtune.errors import UsageError
 from groundtune.interfaces import LanguageModel
+from groundtune.training.plan import estimate, measure_throughput
 from groundtune.types import Candidate, Message
 
 _BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|hour|usd|eur|[a-z]{3})\s*$", re.IGNORECASE)
@@ -71,6 +72,17 @@ def measure_pace(model: LanguageModel, *, batch_size: int, memory: Path) -> Pace
         known[model.fingerprint] = asdict(_measure(model, batch_size))
         memory.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     return Pace(**known[model.fingerprint])
+
+
+def measure_training_pace(
+    model: LanguageModel, candidate: Candidate, *, prompt_tokens: float, pace: Pace, memory: Path
+) -> Pace:
+    """The pace with what a training of this candidate does here: remembered, or measured over two real steps."""
+    if pace.training_tokens_per_second is not None or candidate.tuning is None:
+        return pace
+    rate = measure_throughput(candidate.model, candidate.tuning, prompt_tokens=round(prompt_tokens))
+    remember_training_pace(model, tokens_per_second=rate, memory=memory)
+    return replace(pace, training_tokens_per_second=rate)
 
 
 def remember_training_pace(model: LanguageModel, *, tokens_per_second: float, memory: Path) -> None:
@@ -173,9 +185,10 @@ def stages_of(
         return items * (load.prompt_tokens / pace.prompt_tokens_per_second + written / pace.answer_tokens_per_second)
 
     if candidate.tuning is not None:
-        rate = pace.training_tokens_per_second or pace.prompt_tokens_per_second / 4
-        tokens = load.pairs * (load.prompt_tokens + 12) * candidate.tuning.epochs
-        add("train", load.trainings * (tokens / rate + _LOAD_SECONDS), 0)
+        rate = pace.training_tokens_per_second or pace.prompt_tokens_per_second
+        pair_tokens = round(load.pairs * (load.prompt_tokens + _ANSWER_TOKENS[True]))
+        one = 60 * estimate(pair_tokens, candidate.tuning, tokens_per_second=rate) + _LOAD_SECONDS
+        add("train", load.trainings * one, 0)
     add("answer", answering(load.items), load.items)
     single = load.prompt_tokens / pace.single_prompt_tokens_per_second + written / pace.single_answer_tokens_per_second
     add("latency", latency_requests * single, latency_requests)

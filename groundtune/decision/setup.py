@@ -13,7 +13,7 @@ from groundtune.candidates.build import Workshop, build, training_pairs
 from groundtune.candidates.open import open_workshop
 from groundtune.candidates.standard import standard_candidate
 from groundtune.dataset.read import read_questions
-from groundtune.decision.plan import Budget, Load, Plan, choose, measure_pace, stages_of
+from groundtune.decision.plan import Budget, Load, Plan, choose, measure_pace, measure_training_pace, stages_of
 from groundtune.decision.task import Task, prepare
 from groundtune.errors import DataError
 from groundtune.evaluation.statistics import minimum_detectable_effect, smallest_p
@@ -132,8 +132,10 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
     per_candidate = {}
     for candidate in setup.candidates:
         model = workshop.model(candidate.model)
-        pace = measure_pace(model, batch_size=config.decision.batch_size, memory=setup.workspace.state / "pace.json")
+        memory = setup.workspace.state / "pace.json"
         load = _load(candidate, setup)
+        pace = measure_pace(model, batch_size=config.decision.batch_size, memory=memory)
+        pace = measure_training_pace(model, candidate, prompt_tokens=load.prompt_tokens, pace=pace, memory=memory)
         probed = candidate.name == "rag" and task.has_evidence
         per_candidate[candidate.name] = stages_of(
             load,
