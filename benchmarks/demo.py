@@ -1,6 +1,7 @@
 """Runs the shipped demo as a new user would and times each step. Knows the demo's workspace; nothing of how a race is run.
 
 python -m benchmarks.demo                  # the race, the same from the store, and once more from nothing
+python -m benchmarks.demo --against DIR    # instead of the last: compare with what `make demo` left in DIR
 python -m benchmarks.demo --once           # without the last, which takes as long as the first
 """
 
@@ -31,6 +32,9 @@ SECRET = "Which firm is to be taken over, and at what price?"
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--once", action="store_true", help="leave out the second race from nothing")
+    parser.add_argument(
+        "--against", type=Path, metavar="DIR", help="a workspace in which the same demo was decided from nothing"
+    )
     parser.add_argument("--name", default="demo", help="name of the results file")
     parser.add_argument("--model", default="embedded:smollm2", help="provider:name")
     options = parser.parse_args(arguments)
@@ -53,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         **leaks(first),
     }
     if not options.once:
-        again, second = race(work / "again", model=options.model, minutes={})
+        again = options.against or race(work / "again", model=options.model, minutes={})[0]
+        second = json.loads((again / "report.json").read_text(encoding="utf-8"))
         figures["same_results_from_nothing"] = answers_of(again, second) == results and second["decision"] == report["decision"]
     save(options.name, figures, goals_of(report, figures))
 
@@ -123,7 +128,7 @@ def leaks(folder: Path) -> dict[str, Figure]:
 
 
 def goals_of(report: Mapping[str, Any], figures: Mapping[str, Figure]) -> list[Goal]:
-    """What the issue asks of the demo."""
+    """What the demo promises."""
     kinds = {key: value for key, value in figures.items() if key.startswith("documents_") and key != "documents_count"}
     return [
         *race_goals(report, expected=STANDARD),
