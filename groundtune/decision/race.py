@@ -59,7 +59,7 @@ class Race:
                 outcome.weights[candidate.name] = self._tune(candidate, outcome)
             outcome.scores[candidate.name] = self._answer(candidate, outcome)
             self.workshop.release_tuned()
-        with _timed(outcome, "probe", PROBE):
+        with _timed(outcome, "probe", "rag"):
             outcome.probe = self._probe()
         outcome.latency = self._latency(outcome)
         return outcome
