@@ -141,6 +141,10 @@ def test_without_documents_retrieval_is_not_applicable_and_says_why(tmp_path: Pa
     assert absent == dict.fromkeys(("rag", "rag_tuned"), "there are no documents to retrieve from")
     assert decision.report["task"]["labels"] == len(THINGS)
     assert any("single principal 'local'" in note for note in decision.report["notes"])
+    questions = [{"question": f"send {thing} number {n}", "answers": [f"goods_{thing}"]} for thing in THINGS for n in range(5)]
+    write_questions(path, questions)
+    plan = groundtune.decide(questions=path, out=tmp_path / "out", plan_only=True).plan
+    assert any("label_accuracy" in note for note in plan.notes)
 
 
 def test_the_plan_comes_before_anything_is_spent_and_a_budget_leaves_out_by_name(tmp_path: Path) -> None:

@@ -120,10 +120,18 @@ def _notes(workspace: Workspace, task: Task, synced: SyncReport | None) -> tuple
             "Fewer than 300 questions: answers are out of fold and tuned candidates are trained once a fold. "
             "The figures are cross-fitted, not sealed."
         )
+    if task.metric != "label_accuracy" and not task.has_documents and _look_like_labels(task):
+        notes.append('The answers repeat like labels; if they are labels, race with metric = "label_accuracy".')
     if warning := task.grouping().warning:
         notes.append(warning)
     notes.append("One training seed: the claim is about these weights, not about the method.")
     return tuple(notes)
+
+
+def _look_like_labels(task: Task) -> bool:
+    """Few distinct answers for many questions."""
+    answers = [example.answers for example in task.examples if example.answers]
+    return len(answers) >= 5 * len(set(answers))
 
 
 def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
