@@ -146,7 +146,7 @@ class Assistant:
         prompt = self._prepare(example)
         if isinstance(prompt, Answer):
             return 0
-        return sum(self.model.count_tokens(message.content) + _TURN_TOKENS for message in prompt.messages)
+        return conversation_tokens(prompt.messages, count_tokens=self.model.count_tokens)
 
     def _may_use(self, caller: Caller) -> bool:
         return self._audience is None or may_read(self._audience(), caller)
@@ -182,6 +182,11 @@ class Assistant:
             return Answer(NOT_IN_DOCUMENTS, abstained=True, reason=MODEL_ABSTAINED, usage=generation.usage, context=context)
         citations = cite(text, prompt.hits, nominated=nominated)
         return Answer(text, citations=citations, usage=generation.usage, context=context)
+
+
+def conversation_tokens(messages: Sequence[Message], *, count_tokens: Callable[[str], int]) -> int:
+    """About how many tokens a conversation takes, control tokens included."""
+    return sum(count_tokens(message.content) + _TURN_TOKENS for message in messages)
 
 
 def search_text(example: Example) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from groundtune.access.audience import conjoin, may_read
-from groundtune.answer.assistant import Assistant, DocumentRetriever, pack, render_prompt, search_text
+from groundtune.answer.assistant import Assistant, DocumentRetriever, conversation_tokens, pack, render_prompt, search_text
 from groundtune.answer.neighbours import Neighbours
 from groundtune.errors import DataError
 from groundtune.interfaces import Embedder, LanguageModel, Progress
@@ -78,6 +78,7 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
     if tuning is None:
         raise DataError("it is not tuned, so there is nothing to train.", subject=candidate.name)
     users = [Caller.of(principal) for principal in workshop.trained_for]
+    train_examples = sorted(train_examples, key=lambda example: example.id)  # so that their order changes nothing
 
     def render(example: Example, hits: Sequence[Hit]) -> tuple[Message, ...]:
         return render_prompt(candidate, example.question, hits=hits, history=example.history, labels=workshop.labels)
@@ -85,7 +86,7 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
     if candidate.context is None or workshop.retriever is None:
         pairs = sft_pairs(train_examples, users=users, audience_of=workshop.audience_of, render=render)
     else:
-        model, context = workshop.model(candidate.model), candidate.context
+        count_tokens, context = workshop.model(candidate.model).count_tokens, candidate.context
         pairs = raft_pairs(
             train_examples,
             retriever=workshop.retriever,
@@ -97,7 +98,10 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
             k=context.k,
             seed=seed,
             query=search_text,
-            pack=lambda hits: pack(hits, count_tokens=model.count_tokens, max_tokens=context.max_tokens),
+            pack=lambda hits: pack(hits, count_tokens=count_tokens, max_tokens=context.max_tokens),
+            count=lambda messages, answer: conversation_tokens(
+                [*messages, Message("assistant", answer)], count_tokens=count_tokens
+            ),
         )
     if not pairs.pairs:
         raise DataError(

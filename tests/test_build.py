@@ -1,0 +1,113 @@
+"""groundtune.candidates: from a recipe to an assistant and to training pairs, with the fake model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from groundtune.answer.assistant import render_prompt
+from groundtune.candidates.build import build, training_pairs, tune
+from groundtune.candidates.open import find_weights, remember_weights, weights_folder
+from groundtune.candidates.standard import STANDARD, standard_candidate
+from groundtune.decision.setup import Setup, set_up
+from groundtune.errors import DataError, NotFound
+from groundtune.store import lineage
+from groundtune.store.workspace import Workspace
+from groundtune.types import Caller
+from tests.firm import write_firm
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
+    with Workspace.open(write_firm(tmp_path_factory.mktemp("firm"))) as workspace:
+        yield set_up(workspace, names=STANDARD)
+
+
+def test_the_five_differ_only_in_which_fields_are_present(ready: Setup) -> None:
+    config = ready.workspace.config
+    made = {name: standard_candidate(name, config=config) for name in STANDARD}
+    present = {name: (bool(one.examples), bool(one.context), one.tuning and one.tuning.objective) for name, one in made.items()}
+    assert present == {
+        "prompt": (False, False, None),
+        "few_shot": (True, False, None),
+        "rag": (False, True, None),
+        "tuned": (False, False, "sft"),
+        "rag_tuned": (False, True, "raft"),
+    }
+    bare = {replace(one, name="", examples=None, context=None, tuning=None) for one in made.values()}
+    assert len(bare) == 1
+
+
+def test_training_shows_as_many_sources_as_serving(ready: Setup) -> None:
+    candidate = standard_candidate("rag_tuned", config=ready.workspace.config)
+    assert candidate.context is not None
+    assert candidate.tuning is not None
+    assert candidate.tuning.distractors + 1 == candidate.context.k
+
+
+def test_a_training_prompt_is_the_prompt_of_service(ready: Setup) -> None:
+    """The same words for the same hits: what a pair shows renders again, byte for byte, as service renders it."""
+    config = ready.workspace.config
+    candidate = standard_candidate("tuned", config=config)
+    examples = [example for example in ready.task.examples if example.principals == ("staff",)]
+    pairs = training_pairs(candidate, workshop=ready.workshop, train_examples=examples, seed=0)
+    by_id = {pair.id: pair for pair in pairs.pairs}
+    assert by_id
+    for example in examples:
+        if example.id in by_id:
+            assert by_id[example.id].messages == render_prompt(candidate, example.question, history=example.history)
+
+
+def test_a_prompt_that_is_too_long_loses_distractors_and_is_counted(ready: Setup) -> None:
+    config = ready.workspace.config
+    candidate = standard_candidate("rag_tuned", config=config)
+    assert candidate.tuning is not None
+    tight = replace(candidate, tuning=replace(candidate.tuning, max_length=110))
+    roomy = training_pairs(candidate, workshop=ready.workshop, train_examples=ready.task.examples, seed=0)
+    squeezed = training_pairs(tight, workshop=ready.workshop, train_examples=ready.task.examples, seed=0)
+    assert roomy.distractors_dropped == 0
+    assert squeezed.distractors_dropped > 0
+    assert len(squeezed.pairs) == len(roomy.pairs)
+
+
+def test_weights_are_found_again_with_their_audience_and_lineage(ready: Setup) -> None:
+    candidate = standard_candidate("tuned", config=ready.workspace.config)
+    made = tune(
+        candidate,
+        workshop=ready.workshop,
+        train_examples=ready.task.examples,
+        folder=weights_folder(ready.workspace),
+        seed=0,
+    )
+    remember_weights(ready.workspace, made)
+    found = find_weights(ready.workspace, made.id)
+    assert (found.audience, found.documents, found.result.digest) == (made.audience, made.documents, made.result.digest)
+    assert f"weights:{made.id}" in lineage.descendants(ready.workspace.database, "document:kettle.md")
+    assistant = build(candidate, workshop=ready.workshop, train_examples=(), weights=found)
+    assert assistant.ask("Where is the kettle kept?", caller=Caller.of("staff")).text == "in the attic"
+    with pytest.raises(NotFound, match="groundtune train"):
+        find_weights(ready.workspace, "unknown")
+
+
+def test_weights_come_with_tuned_candidates_only(ready: Setup) -> None:
+    config = ready.workspace.config
+    with pytest.raises(DataError):
+        build(standard_candidate("tuned", config=config), workshop=ready.workshop, train_examples=())
+    with pytest.raises(DataError):
+        training_pairs(standard_candidate("rag", config=config), workshop=ready.workshop, train_examples=(), seed=0)
+
+
+def test_the_same_pairs_settings_and_seed_are_the_same_weights(ready: Setup, tmp_path: Path) -> None:
+    candidate = standard_candidate("rag_tuned", config=ready.workspace.config)
+    ids = {
+        tune(candidate, workshop=ready.workshop, train_examples=examples, folder=tmp_path, seed=seed).id
+        for examples, seed in (
+            (ready.task.examples, 0),
+            (ready.task.examples[::-1], 0),
+            (ready.task.examples, 1),
+        )
+    }
+    assert len(ids) == 2
