@@ -18,10 +18,10 @@ from groundtune.cli import progress
 
 SETTINGS = {
     "[chunking]": "tokens = 120",
-    "[training]": "epochs = 2\nbatch_size = 4",
-    "[decision]": "folds = 2\nmax_new_tokens = 32",
+    "[training]": "epochs = 1\nbatch_size = 4",
+    "[decision]": "folds = 2\nmax_new_tokens = 20",
 }
-"""Small enough for two CPU cores: every tuned candidate is trained twice on about fifty prompts of about 450 tokens."""
+"""Small enough for two CPU cores: every tuned candidate is trained twice, for one epoch, on about fifty prompts of about 450 tokens."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
