@@ -21,7 +21,7 @@ SETTINGS = {
     "[training]": "epochs = 1\nbatch_size = 4",
     "[decision]": "folds = 2\nmax_new_tokens = 20",
 }
-"""Small enough for two CPU cores: every tuned candidate is trained twice, for one epoch, on about fifty prompts of about 450 tokens."""
+"""Small enough for two CPU cores: each tuned candidate is trained twice, one epoch on about fifty prompts of 450 tokens."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
