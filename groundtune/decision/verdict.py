@@ -9,7 +9,8 @@ from itertools import combinations, permutations
 import numpy as np
 
 from groundtune.evaluation.baseline import best_constant
-from groundtune.evaluation.bounded import BoundedValues, score_test
+from groundtune.evaluation.bounded import Array, BoundedValues, score_test
+from groundtune.evaluation.crossed import sample_of
 from groundtune.evaluation.statistics import (
     Contrast,
     contrast,
@@ -21,7 +22,7 @@ from groundtune.evaluation.statistics import (
 )
 from groundtune.evaluation.table import ScoreTable, score_table
 from groundtune.scoring import metric as find_metric
-from groundtune.types import Comparison, Example, Interval, Score, Verdict, VerdictKind
+from groundtune.types import Claim, Comparison, Example, Interval, Score, Verdict, VerdictKind
 
 ALPHA_SUPERIOR = 0.05
 """Two-sided, Holm-adjusted."""
@@ -40,6 +41,8 @@ class Finding:
     """The mean score below which no candidate is good enough."""
     constant: str
     """The constant answer that set the floor; empty when the floor was given."""
+    claim: Claim = "these weights"
+    """What the comparisons speak of."""
 
 
 def decide_verdict(
@@ -50,6 +53,7 @@ def decide_verdict(
     costs: Mapping[str, float],
     margin: float,
     floor: float | None = None,
+    claim: Claim | None = None,
     seed: int = 0,
 ) -> Finding:
     """The verdict on candidates that meet the constraints, and the comparisons behind it.
@@ -65,6 +69,9 @@ def decide_verdict(
     given first. Whoever wins must also be shown, one-sided at 2.5 %, to lie above the floor less the margin, by default above
     the best constant answer, because the best of several that know nothing may clear the floor by luck. The order of items and
     the names of candidates and groups change nothing.
+
+    Scores with several training seeds make a claim about the method, in which seeds are a sample like the items, unless `claim`
+    asks for these weights, whose scores are then averaged. With one seed there is no other claim than about these weights.
     """
     table = score_table(scores, metric=metric)
     wanted = set(table.items)
@@ -75,19 +82,30 @@ def decide_verdict(
     if not wanted:
         reason = "No candidate meets the constraints." if not scores else f"No question can be scored by {metric}."
         return Finding(Verdict("none good enough", None, None, reason), (), floor, constant)
-    race = _Race(table, metric=metric, costs=costs, margin=margin, floor=floor, seed=seed)
-    return Finding(race.verdict(), race.comparisons(), floor, constant)
+    claimed: Claim = "these weights" if table.seeds == 1 else claim or "the method"
+    race = _Race(table, metric=metric, costs=costs, margin=margin, floor=floor, claim=claimed, seed=seed)
+    return Finding(race.verdict(), race.comparisons(), floor, constant, claimed)
 
 
 class _Race:
     """One family of comparisons, computed once."""
 
     def __init__(
-        self, table: ScoreTable, *, metric: str, costs: Mapping[str, float], margin: float, floor: float, seed: int
+        self,
+        table: ScoreTable,
+        *,
+        metric: str,
+        costs: Mapping[str, float],
+        margin: float,
+        floor: float,
+        claim: Claim,
+        seed: int,
     ) -> None:
-        self.table, self.metric, self.margin, self.floor = table, metric, margin, floor
+        self.table, self.metric, self.margin, self.floor, self.claim = table, metric, margin, floor, claim
         self.least = floor - margin
-        self.row = {name: table.values[number] for number, name in enumerate(table.candidates)}
+        rows = table.by_seed if claim == "the method" else table.values[:, np.newaxis]
+        self.row = dict(zip(table.candidates, rows, strict=True))
+        """[seed, item] of every candidate."""
         self.mean = {name: float(row.mean()) for name, row in self.row.items()}
         given = {name: number for number, name in enumerate(table.candidates)}
         self.cheapness: Callable[[str], tuple[float, float, int]] = lambda name: (
@@ -149,8 +167,8 @@ class _Race:
         found = self.contrasts.get((a, b))
         return found.p_not_worse if found else self.contrasts[b, a].p_not_worse_reverse
 
-    def _sample(self, values: np.ndarray, *, low: float = -1.0) -> BoundedValues:
-        return BoundedValues(values, self.table.groups, low, 1.0)
+    def _sample(self, values: Array, *, low: float = -1.0) -> BoundedValues:
+        return sample_of(values, self.table.groups, low=low, high=1.0)
 
     def _further_questions(self, good: Sequence[str]) -> int | None:
         """Fewest further questions with which a good one would be superior or not worse than all, at the effects seen."""
@@ -203,6 +221,10 @@ class _Race:
         text = f"{len(self.table.items)} questions in {len(sizes)} independent groups"
         if len(sizes) > 1 and 2 * sizes.max() >= len(self.table.items):
             text += f", one of which holds {100 * sizes.max() / len(self.table.items):.0f} % of them"
+        if self.claim == "the method":
+            text += f"; a claim about the method, from {self.table.seeds} training seeds"
+        elif self.table.seeds > 1:
+            text += f"; a claim about these weights, averaged over {self.table.seeds} training seeds"
         return text
 
     def _comparison(self, a: str, b: str) -> Comparison:
