@@ -5,8 +5,8 @@ the null, from the restricted maximum-likelihood estimate, and so hold up with f
 tests and the bootstrap do not. Here the same for any bounded values: the restricted estimate is the nonparametric one over all
 distributions within the bounds (empirical likelihood, Owen 1988, with the bound itself as a further support point). For
 ungrouped values -1, 0, 1 it is Tango's, for 0, 1 Wilson's. Groups enter as the design effect of a cluster sample, with the t
-distribution for the number of groups (Rao and Scott 1992; Korn and Graubard 1998). What training seeds add to the variance of the
-mean (see `crossed`) is added to it. None of it is in scipy, statsmodels or arch.
+distribution for the number of groups (Rao and Scott 1992; Korn and Graubard 1998). What training seeds add to the variance of
+the mean (see `crossed`) is added to it. None of it is in scipy, statsmodels or arch.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What training seeds add to the variance of a mean over items. Knows an array seed x item with groups; no candidate.
 
-A claim about these weights holds the trainings fixed and lets items vary. A claim about the method lets both vary: every seed meets
-every item, a crossed random-effects design, as of readers and cases in radiology. Its variance and degrees of freedom are those of
-Hillis (2007, Statistics in Medicine 26, 596-619), with independent groups in the place of cases, except that a negative estimate for
-the seeds counts as none, so that the method is never claimed more sharply than the weights.
+A claim about these weights holds the trainings fixed and lets items vary. A claim about the method lets both vary: every seed
+meets every item, a crossed random-effects design, as of readers and cases in radiology. Its variance and degrees of freedom are
+those of Hillis (2007, Statistics in Medicine 26, 596-619), with independent groups in the place of cases, except that a
+negative estimate for the seeds counts as none, so that the method is never claimed more sharply than the weights.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where each candidate stands in the whole field: its chance to be the best, and the set that still may be. Knows a score table."""
+"""Where each candidate stands in the field: its chance to be the best, and the set that still may be. Knows a score table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from groundtune.evaluation.bounded import Array
@@ -33,7 +34,7 @@ class Standing:
 def standing(table: ScoreTable, *, seed: int = 0) -> Standing:
     """P(best) and the model confidence set over the groups of a table, as seen with these weights.
 
-    Candidates with identical scores are one entry and share its chance; with fewer than two groups every candidate may be the best.
+    Candidates with identical scores are one entry and share its chance; with fewer than two groups each may be the best.
     """
     rows = table.values
     distinct, entry = np.unique(rows, axis=0, return_inverse=True)
@@ -65,11 +66,11 @@ def p_best(sums: Array, sizes: Array, *, seed: int) -> Array:
     return np.asarray(found.bootstrap_distribution.mean(axis=-1))
 
 
-def confidence_set(sums: Array, sizes: Array, *, seed: int) -> Array:
+def confidence_set(sums: Array, sizes: Array, *, seed: int) -> NDArray[np.bool_]:
     """[candidate] Whether the model confidence set (Hansen, Lunde and Nason 2011) keeps a candidate.
 
-    Groups are independent, so blocks have length 1; their linearised shares of the mean over items stand in for a series of losses.
-    The statistic is T_max: arch breaks ties of its T_R wrongly.
+    Groups are independent, so blocks have length 1; their linearised shares of the mean over items stand in for losses. The
+    statistic is T_max: arch breaks ties of its T_R wrongly.
     """
     from arch.bootstrap import MCS  # takes seconds to import
 
@@ -79,7 +80,8 @@ def confidence_set(sums: Array, sizes: Array, *, seed: int) -> Array:
     losses = losses + np.random.default_rng(seed).uniform(-_BLUR, _BLUR, losses.shape)
     found = MCS(losses.T, size=SET_SIZE, reps=SET_RESAMPLES, block_size=1, method="max", bootstrap="stationary", seed=seed)
     found.compute()
-    return np.isin(np.arange(len(sums)), found.included)
+    kept = {int(str(number)) for number in found.included}
+    return np.array([number in kept for number in range(len(sums))])
 
 
 def _leads(*rows: Array, axis: int) -> Array:

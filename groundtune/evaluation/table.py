@@ -34,7 +34,7 @@ class ScoreTable:
 
     @property
     def seeds(self) -> int:
-        return self.by_seed.shape[1]
+        return int(self.by_seed.shape[1])
 
 
 def score_table(scores: Mapping[str, Sequence[Score]], *, metric: str) -> ScoreTable:
@@ -43,7 +43,7 @@ def score_table(scores: Mapping[str, Sequence[Score]], *, metric: str) -> ScoreT
     Raises DataError when candidates were not scored on the same items and seeds, or when an item changes its group. A candidate
     with a single seed stands for all seeds of the others: it was not trained, or trained once.
     """
-    values: dict[str, dict[str, dict[int, list[float]]]] = {}
+    values: dict[str, defaultdict[str, defaultdict[int, list[float]]]] = {}
     group_of: dict[str, str] = {}
     for candidate, rows in scores.items():
         found: defaultdict[str, defaultdict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -75,8 +75,7 @@ def score_table(scores: Mapping[str, Sequence[Score]], *, metric: str) -> ScoreT
     codes: dict[str, int] = {}
     groups = np.array([codes.setdefault(group_of[item], len(codes)) for item in items], dtype=np.int64)
     cube = np.empty((len(values), len(seeds), len(items)))
-    for row, by_item in enumerate(values.values()):
+    for number, by_item in enumerate(values.values()):
         for column, item in enumerate(items):
-            own = [sum(found) / len(found) for _, found in sorted(by_item[item].items())]
-            cube[row, :, column] = own
+            cube[number, :, column] = [sum(found) / len(found) for _, found in sorted(by_item[item].items())]
     return ScoreTable(tuple(values), tuple(items), groups, tuple(codes), cube)
