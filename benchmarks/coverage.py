@@ -54,7 +54,7 @@ class Cell:
     candidates: int
     level: str
     profile: str
-    """equal | margin (the first, cheapest one is worse than all others by the margin) | drawn | +points of the second | seeds"""
+    """equal | margin (the first, cheapest one is worse than all others by the margin) | drawn | points of the second | seeds"""
 
     @property
     def name(self) -> str:
@@ -75,7 +75,7 @@ def grid(*, reduced: bool) -> Iterator[Cell]:
                 yield Cell("best", kind, shape, items, candidates, "middle", "drawn")
         for kind, shape in product(kinds, ("single", "even")):
             for points in (10,) if reduced else (5, 10, 20):
-                yield Cell("power", kind, shape, items, 2, "middle", f"+{points}")
+                yield Cell("power", kind, shape, items, 2, "middle", f"{points} points")
         for seeds in (3,) if reduced else (2, 3, 5):
             yield Cell("seeds", "binary", "single", items, 2, "middle", f"{seeds} seeds")
 
@@ -147,7 +147,7 @@ def best(cell: Cell, rng: np.random.Generator, groups: Codes, replicates: int) -
 
 def formula(cell: Cell, rng: np.random.Generator, groups: Codes, replicates: int) -> dict[str, Figure]:
     """Share of significant differences, against the formula with the true spread of a group's difference."""
-    effect = float(cell.profile) / 100
+    effect = float(cell.profile.split()[0]) / 100
     means = np.array([LEVELS[cell.level], LEVELS[cell.level] + effect])
     large = draw(rng, means, kind=cell.kind, groups=groups_of(cell.shape, 300), replicates=2_000)
     every = groups_of(cell.shape, 300)
