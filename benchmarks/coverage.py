@@ -207,17 +207,20 @@ def _claims(cell: Cell, rng: np.random.Generator, scores: Array, groups: Codes) 
         ordered = list(permutations(range(cell.candidates), 2))
         tests = np.array([[_not_worse(row[a] - row[b], groups) for a, b in ordered] for row in scores])
         held = holds_up(tests, cell.candidates, alpha=ALPHA_NOT_WORSE)
+        if cell.candidates == 2:  # equal scores are one entry, tested alone
+            same = (scores[:, 0] == scores[:, 1]).all(axis=1)
+            held[same] = tests[same] < ALPHA_NOT_WORSE
         figures["false_not_worse"] = float((held[:, 0] & (winners < 0)).mean())
         figures["false_superior"] = float((winners == 0).mean())
     else:
         figures["false_superior"] = figures["superior"]
-    same = 0
+    agreed = 0
     for number in range(min(VERDICTS, len(scores))):
         expected = ("superior", f"c{winners[number]}") if winners[number] >= 0 else ("", None)
         if held is not None and winners[number] < 0 and held[number].any():
             expected = "cheapest non-inferior", f"c{int(held[number].argmax())}"
-        same += _decide(scores[number], groups, only_superior=held is None) == expected
-    return {**figures, "verdicts_checked": min(VERDICTS, len(scores)), "verdicts_same": same}
+        agreed += _decide(scores[number], groups, only_superior=held is None) == expected
+    return {**figures, "verdicts_checked": min(VERDICTS, len(scores)), "verdicts_same": agreed}
 
 
 def _decide(rows: Array, groups: Codes, *, only_superior: bool) -> tuple[str, str | None]:
@@ -225,7 +228,9 @@ def _decide(rows: Array, groups: Codes, *, only_superior: bool) -> tuple[str, st
     names = [f"c{number}" for number in range(len(rows))]
     found = decide_verdict(
         {
-            name: [Score(name, f"q{n:04d}", str(group), "", 0, 0, "", {"f1": float(row[n])}) for n, group in enumerate(groups)]
+            name: [
+                Score(name, f"q{n:04d}", str(group), "", 0, 0, name, {"f1": float(row[n])}) for n, group in enumerate(groups)
+            ]
             for name, row in zip(names, rows, strict=True)
         },
         metric="f1",
