@@ -356,6 +356,9 @@ class Comparison:
 
 VerdictKind = Literal["superior", "cheapest non-inferior", "inconclusive", "none good enough"]
 
+Claim = Literal["these weights", "the method"]
+"""What a verdict speaks of: the trainings that were done, or what training again would give."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

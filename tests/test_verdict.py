@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from groundtune.decision.verdict import Finding, decide_verdict
-from groundtune.types import Example, Score
+from groundtune.types import Example, Score, Verdict
 
 Array = NDArray[np.float64]
 COSTS = {"prompt": 1.0, "rag": 2.0, "tuned": 3.0, "copy": 4.0}
@@ -156,6 +156,24 @@ def test_few_items_without_any_difference_prove_nothing() -> None:
     other = base.copy()
     other[0] = 0
     assert decide({"prompt": other, "tuned": base}).verdict.kind == "inconclusive"
+
+
+def test_equal_scores_by_chance_do_not_make_few_items_a_proof() -> None:
+    """Near the ceiling a candidate that is worse by the margin often scores the same on 25 items (7 % of such races)."""
+
+    def verdict(count: int, *, answers: tuple[str, str]) -> Verdict:
+        rows = {
+            name: [replace(score, answer=answer) for score in scored(name, right(0.96, count))]
+            for name, answer in zip(("prompt", "tuned"), answers, strict=True)
+        }
+        return decide_verdict(rows, metric="f1", examples=examples(count), costs=COSTS, margin=0.05, floor=0.0).verdict
+
+    few = verdict(25, answers=("4", "four"))
+    assert (few.kind, few.winner, few.provisional) == ("inconclusive", None, "prompt")
+    assert "the same as tuned on every question, but with other answers" in few.reason
+    assert few.further_questions is not None and 40 <= few.further_questions <= 60  # by the score test 73 in all
+    assert verdict(25 + few.further_questions + 25, answers=("4", "four")).winner == "prompt"
+    assert verdict(25, answers=("4", "4")).winner == "prompt", "the same answers are the same candidate"
 
 
 def test_shuffled_labels_have_no_winner() -> None:

@@ -15,6 +15,7 @@ from groundtune.decision.report import SCHEMA_VERSION, versions
 from groundtune.decision.setup import Setup
 from groundtune.decision.task import Task
 from groundtune.decision.verdict import Finding
+from groundtune.evaluation.standing import Standing
 from groundtune.scoring.abstention import abstention_counts
 from groundtune.types import Candidate, CandidateReport, Score
 
@@ -30,6 +31,7 @@ def assemble(
     reports: Mapping[str, CandidateReport],
     excluded: Mapping[str, str],
     found: Finding,
+    field: Standing | None,
     decomposition: Decomposition | None,
     run: str,
     fingerprint: str,
@@ -99,7 +101,9 @@ def assemble(
             "margin": config.decision.margin,
             "floor": found.floor,
             "further_questions": verdict.further_questions,
+            "claim": found.claim,
         },
+        "field": None if field is None else asdict(field),
         "probes": {
             "decomposition": None if decomposition is None else _decomposition(decomposition),
             "not_applicable": ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from groundtune.decision.report import write_report, write_scores
 from groundtune.decision.setup import Setup, plan_race, set_up
 from groundtune.decision.verdict import decide_verdict
 from groundtune.errors import NotFound, UsageError
+from groundtune.evaluation.standing import Standing, standing
 from groundtune.evaluation.statistics import mean_interval
+from groundtune.evaluation.table import score_table
 from groundtune.interfaces import Progress
 from groundtune.store.stages import digest
 from groundtune.store.tables import looks, runs
@@ -93,6 +95,7 @@ def decide(
             reports=reports,
             excluded=excluded,
             found=found,
+            field=_field(setup, outcome, excluded),
             decomposition=_decomposition(setup, outcome),
             run=run,
             fingerprint=fingerprint,
@@ -191,6 +194,14 @@ def _decomposition(setup: Setup, outcome: Outcome) -> Decomposition | None:
         metric=setup.task.metric,
         retriever=retriever,
     )
+
+
+def _field(setup: Setup, outcome: Outcome, excluded: Container[str]) -> Standing | None:
+    """Where the compared candidates stand; None when there are fewer than two, or nothing that the metric can score."""
+    compared = {name: scores for name, scores in outcome.scores.items() if name not in excluded}
+    table = score_table(compared, metric=setup.task.metric)
+    many = len(table.candidates) > 1 and len(table.items) > 0
+    return standing(table, seed=setup.workspace.config.decision.seed) if many else None
 
 
 def _next_run(workspace: Workspace) -> tuple[str, Path]:
