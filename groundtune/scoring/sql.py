@@ -223,11 +223,11 @@ def _authorize(action: int, _table: str | None, second: str | None, *_: str | No
 def _printf(*arguments: Value) -> Value:
     """SQLite's own printf, but never with a width or precision that would keep it busy: no limit is looked at inside it."""
     widths = [int(width) for width in re.findall(r"\d+", str(arguments[0]))] if arguments else []
-    if "*" in str(arguments[:1]):
-        widths += [abs(int(value)) for value in arguments[1:] if isinstance(value, int | float)]
-    if max(widths, default=0) > _WIDEST:
-        raise ValueError("a width or precision is too large")
     with closing(sqlite3.connect(":memory:")) as plain:
+        if "*" in str(arguments[:1]):
+            widths += [abs(plain.execute("SELECT CAST(? AS INTEGER)", (value,)).fetchone()[0] or 0) for value in arguments[1:]]
+        if max(widths, default=0) > _WIDEST:
+            raise ValueError("a width or precision is too large")
         value: Value = plain.execute(f"SELECT printf({', '.join('?' * len(arguments))})", arguments).fetchone()[0]
     return value
 
