@@ -105,10 +105,7 @@ def test_agreement_equals_other_implementations() -> None:
 def test_the_kappa_of_a_published_table() -> None:
     """Cohen's kappa of the 2 x 2 table 20, 5, 10, 15 is 0.4 (agreement .7, by chance .5)."""
     cells = [("first", "first")] * 20 + [("first", "second")] * 5 + [("second", "first")] * 10 + [("second", "second")] * 15
-    pairs = [
-        RatedPair(f"q{number}", people, BothOrders(judge, judge), (5, 5))
-        for number, (judge, people) in enumerate(cells)
-    ]
+    pairs = [RatedPair(f"q{number}", people, BothOrders(judge, judge), (5, 5)) for number, (judge, people) in enumerate(cells)]
     found = calibrate("j", fingerprint="f", scale=5, pairs=pairs)
     assert found.pair_kappa.value == pytest.approx(0.4)
     assert found.pair_agreement.value == pytest.approx(0.7)

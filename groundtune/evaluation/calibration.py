@@ -106,7 +106,7 @@ class Calibration:
     def above_chance(self) -> bool:
         """Whether every kappa that could be taken is shown to lie above 0."""
         taken = [one.interval for one in (self.kappa, self.pair_kappa) if one.interval is not None]
-        return bool(taken) and all(interval.low > 0 for interval in taken)
+        return bool(taken) and all(interval.low > 1e-9 for interval in taken)
 
 
 def calibrate(
