@@ -162,6 +162,22 @@ class Example:
 Split = Literal["train", "dev", "test"]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer as a judge sees it; who gave it is not told."""
+
+    item: str
+    """Id of the question; answers to one question share it."""
+    question: str
+    answer: str
+    reference: str = ""
+    """An accepted answer; empty when the judge is not to see one."""
+    sources: tuple[str, ...] = ()
+
+
+Preference = Literal["first", "second", "tie"]
+
+
 # --- candidates ---------------------------------------------------------------------------------------------------------
 
 

@@ -49,7 +49,9 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     assert shown.decision.budget == "20m" and shown.prices.models["openai:NAME"].output_per_million == 0.60
     decision = shown.decision.model_copy(update={"budget": None})
     prices = shown.prices.model_copy(update={"models": {}})
-    assert shown.model_copy(update={"decision": decision, "prices": prices, "access": Config().access}) == Config()
+    assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
+    known = {"decision": decision, "prices": prices, "access": Config().access, "scoring": Config().scoring}
+    assert shown.model_copy(update=known) == Config()
 
 
 @in_one_folder

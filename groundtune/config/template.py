@@ -69,6 +69,10 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 [training]
 # audience = ["everyone"]   # who will use tuned weights; only examples that they may read enter
 
+[scoring]
+# database = "shop.sqlite"          # for metric = "sql_execution": queries run on it, read-only
+# json_schema = "answer.schema.json"   # for metric = "json_schema"
+
 [decision]
 # candidates = ["prompt", "few_shot", "rag", "tuned", "rag_tuned"]
 # margin = 0.05    # points of the metric that count as "worse"

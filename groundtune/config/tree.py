@@ -140,6 +140,15 @@ class Training(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Scoring(_Section):
+    """What some metrics need; files, relative to the workspace."""
+
+    database: Annotated[str, Field(min_length=1)] | None = None
+    """SQLite database that `sql_execution` runs queries on, read-only."""
+    json_schema: Annotated[str, Field(min_length=1)] | None = None
+    """JSON schema that `json_schema` checks answers against."""
+
+
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     for number, name in enumerate(names):
         if name in names[:number]:
@@ -196,6 +205,7 @@ class Config(_Section):
     retrieval: Retrieval = Retrieval()
     examples: Examples = Examples()
     training: Training = Training()
+    scoring: Scoring = Scoring()
     decision: Decision = Decision()
     prices: Prices = Prices()
 

@@ -54,7 +54,9 @@ def assemble(
             "groups": grouping.groups,
             "largest_group_share": grouping.largest_items / max(1, grouping.items),
             "metric": task.metric,
-            "metrics": [name for name in task.metrics if any(name in report.metrics for report in reports.values())],
+            "metrics": [
+                name for name in (*task.metrics, *task.figures) if any(name in report.metrics for report in reports.values())
+            ],
             "models": sorted({report.candidate.model for report in reports.values()}),
             "labels": len(task.labels),
             "documents": setup.synced.documents if setup.synced else 0,

@@ -18,6 +18,7 @@ from groundtune.decision.probes import Decomposition, decompose
 from groundtune.decision.race import Outcome, Race
 from groundtune.decision.report import write_report, write_scores
 from groundtune.decision.setup import Setup, plan_race, set_up
+from groundtune.decision.task import set_figures
 from groundtune.decision.verdict import decide_verdict
 from groundtune.errors import NotFound, UsageError
 from groundtune.evaluation.standing import Standing, standing
@@ -81,6 +82,7 @@ def decide(
             margin=workspace.config.decision.margin,
             floor=workspace.config.decision.floor,
             seed=workspace.config.decision.seed,
+            settings=setup.task.settings,
         )
         run, folder = _next_run(workspace)
         fingerprint = digest([[example.id, example.question, example.answers] for example in setup.task.examples])
@@ -148,6 +150,7 @@ def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome
                 intervals[metric] = mean_interval(
                     values, [score.group for score in scored], seed=setup.workspace.config.decision.seed
                 )
+        metrics |= set_figures(setup.task, scores)
         tokens = Usage(
             round(sum(score.usage.input_tokens for score in scores) / len(scores)),
             round(sum(score.usage.output_tokens for score in scores) / len(scores)),

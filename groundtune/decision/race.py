@@ -154,6 +154,7 @@ class Race:
             fold=number,
             seed=self.seed,
             show_evidence=show_evidence,
+            settings=self.task.settings,
             progress=self._named(label),
         )
 

@@ -20,6 +20,7 @@ from groundtune.evaluation.statistics import minimum_detectable_effect, smallest
 from groundtune.ingest.sync import SyncReport, stored_document, sync
 from groundtune.interfaces import Progress
 from groundtune.models import load_embedder
+from groundtune.scoring.settings import Settings
 from groundtune.store.tables import documents as documents_table
 from groundtune.store.workspace import Workspace
 from groundtune.training.lora import TRAINERS
@@ -61,6 +62,7 @@ def set_up(workspace: Workspace, *, names: Sequence[str], progress: Progress | N
         metric=config.metric,
         principals=asked_by,
         folds_wanted=config.decision.folds,
+        settings=_settings(workspace),
         seed=config.decision.seed,
     )
     workshop = open_workshop(workspace, embedder=embedder, examples=task.examples, labels=task.labels)
@@ -74,6 +76,15 @@ def set_up(workspace: Workspace, *, names: Sequence[str], progress: Progress | N
         else:
             candidates.append(candidate)
     return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, _notes(workspace, task, synced))
+
+
+def _settings(workspace: Workspace) -> Settings:
+    """What the metrics need, with paths below the workspace."""
+    chosen = workspace.config.scoring
+    return Settings(
+        database=workspace.root / chosen.database if chosen.database else None,
+        json_schema=workspace.root / chosen.json_schema if chosen.json_schema else None,
+    )
 
 
 def _rows(workspace: Workspace) -> dict[str, dict[str, Any]]:

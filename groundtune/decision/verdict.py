@@ -22,6 +22,7 @@ from groundtune.evaluation.statistics import (
 )
 from groundtune.evaluation.table import ScoreTable, score_table
 from groundtune.scoring import metric as find_metric
+from groundtune.scoring.settings import NOTHING_SET, Settings
 from groundtune.types import Claim, Comparison, Example, Interval, Score, Verdict, VerdictKind
 
 ALPHA_SUPERIOR = 0.05
@@ -55,12 +56,13 @@ def decide_verdict(
     floor: float | None = None,
     claim: Claim | None = None,
     seed: int = 0,
+    settings: Settings = NOTHING_SET,
 ) -> Finding:
     """The verdict on candidates that meet the constraints, and the comparisons behind it.
 
     `scores` are all of one race, `examples` hold at least their items, `costs` rank what is cheapest (one unit for all; a
-    candidate without is dearest), `margin` and `floor` are in units of the metric. The floor defaults to the score of the best
-    constant answer plus the margin.
+    candidate without is dearest), `margin` and `floor` are in units of the metric, which `settings` bind. The floor
+    defaults to the score of the best constant answer plus the margin.
 
     The kinds, in this order: `none good enough` when no mean reaches the floor; `superior` when one candidate beats every other
     with Holm-adjusted p < .05; `cheapest non-inferior` for the cheapest that reaches the floor and whose Holm-adjusted test of
@@ -78,7 +80,8 @@ def decide_verdict(
     wanted = set(table.items)
     constant = ""
     if floor is None:
-        best = best_constant([example for example in examples if example.id in wanted], find_metric(metric)) if wanted else None
+        scorer = find_metric(metric, settings=settings)
+        best = best_constant([example for example in examples if example.id in wanted], scorer) if wanted else None
         floor, constant = (best.score + margin, best.answer) if best else (margin, "")
     if not wanted:
         reason = "No candidate meets the constraints." if not scores else f"No question can be scored by {metric}."
