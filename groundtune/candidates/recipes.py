@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from groundtune.candidates.standard import STANDARD, standard_candidate
-from groundtune.config import CandidateTable, Config, known_names
+from groundtune.candidates.standard import standard_candidate
+from groundtune.config import STANDARD, CandidateTable, Config, known_names
 from groundtune.errors import UsageError
 from groundtune.types import Candidate, External, NearestExamples, RetrievedContext, Tuning, WholeDocuments
 

@@ -1,4 +1,4 @@
-"""`[candidates.NAME]` of groundtune.toml: recipes built on another, and systems that already run. Knows keys; builds nothing."""
+"""`[candidates.NAME]` of groundtune.toml: recipes, and systems that already run. Knows keys; builds nothing."""
 
 from __future__ import annotations
 

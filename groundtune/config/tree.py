@@ -16,6 +16,7 @@ from groundtune.types import EVERYONE
 
 FILE_NAME = "groundtune.toml"
 
+
 def _clauses(value: Any) -> Any:
     """["a", "b"] means any of them: one clause. [["a", "b"], ["c"]] means one of each inner list."""
     if not isinstance(value, list | tuple):
