@@ -17,6 +17,7 @@ import socket
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -77,6 +78,7 @@ class HttpTransport:
             **{header: _variable(name, variable) for header, variable in external.headers},
         }
         self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
+        weakref.finalize(self, _close, self._idle)
 
     def __call__(self, request: Mapping[str, Any], /) -> Any:
         body = json.dumps(request).encode()
@@ -95,7 +97,7 @@ class HttpTransport:
             else:
                 if 200 <= status < 300:
                     return _json(data)
-                wait = _seconds(headers.get("Retry-After"), otherwise=wait)
+                wait = _seconds(headers.get("retry-after"), otherwise=wait)
                 if status not in PASSING or last or wait > LONGEST_WAIT:
                     raise self._refusal(status, data)
             time.sleep(wait)
@@ -108,7 +110,7 @@ class HttpTransport:
         return Failed(f"status {status}", data[:300].decode("utf-8", "replace"))
 
     def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and at most LARGEST_REPLY bytes. Raises OSError when there is nobody to talk to, else Failed."""
+        """Status, headers in lower case, at most LARGEST_REPLY bytes. Raises OSError where nobody listens, else Failed."""
         connection, fresh = self._connection()
         try:
             if connection.sock is None:
@@ -117,7 +119,8 @@ class HttpTransport:
                 try:
                     connection.request("POST", self._path, body=body, headers=self._headers)
                     reply = connection.getresponse()
-                    data = reply.read(LARGEST_REPLY + 1)
+                    with reply:
+                        data, missing = reply.read(LARGEST_REPLY + 1), reply.length
                 except (http.client.HTTPException, OSError, ValueError) as error:
                     if expired.is_set() or isinstance(error, TimeoutError):
                         raise Failed("timed out") from error
@@ -131,8 +134,8 @@ class HttpTransport:
                 raise Failed("too large a reply")
             if reply.getheader("Content-Encoding", "identity") != "identity":
                 raise Failed("no usable reply", "it is compressed, which was not asked for")
-            if reply.length:
-                raise Failed("broke off", f"{reply.length} bytes are missing")
+            if missing:
+                raise Failed("broke off", f"{missing} bytes are missing")
         except BaseException:
             connection.close()
             raise
@@ -140,7 +143,7 @@ class HttpTransport:
             connection.close()
         else:
             self._idle.put(connection)
-        return reply.status, dict(reply.headers.items()), data
+        return reply.status, {name.lower(): value for name, value in reply.headers.items()}, data
 
     def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
         """A connection and whether it is new; one that lies idle is taken first."""
@@ -149,11 +152,11 @@ class HttpTransport:
         except queue.Empty:
             return self._kind(self._host, self._port, timeout=self._external.timeout), True
 
-    def close(self) -> None:
-        """Let go of the connections."""
-        with suppress(queue.Empty):
-            while True:
-                self._idle.get_nowait().close()
+
+def _close(idle: queue.LifoQueue[http.client.HTTPConnection]) -> None:
+    with suppress(queue.Empty):
+        while True:
+            idle.get_nowait().close()
 
 
 @contextmanager
