@@ -36,6 +36,8 @@ class LanguageModel(Protocol):
     """Changes whenever answers may: weights, engine, precision, template, version."""
     local: bool
     """True when it runs on this machine's cores (cost per core-hour), False when a server bills tokens."""
+    window: int | None
+    """Tokens that prompt and answer may have together; None when that is not known."""
 
     def generate(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Generation]:
         """Greedy answers, one a conversation, in order. Raises ModelFailure."""

@@ -78,6 +78,14 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 # margin = 0.05    # points of the metric that count as "worse"
 # budget = "20m"   # or "5USD": limits the work chosen from the plan
 
+# Candidates of your own race where `candidates` above names them; see docs/external.md for what already runs.
+# [candidates.big_rag]
+# base = "rag"     # any shipped candidate, also long_context; every field may be replaced
+# model = "openai:NAME"
+# [candidates.our_bot]
+# url = "http://localhost:8000/ask"
+# version = "1"    # change it when its answers may have changed
+
 [prices]
 # currency = "USD"
 # core_hour = 0.04 # one core of this machine for an hour

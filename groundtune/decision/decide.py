@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, insert, select
 
 from groundtune.candidates.open import newest, remember_run, remember_weights, weights_folder
+from groundtune.decision.applicable import Functions
 from groundtune.decision.assemble import assemble
 from groundtune.decision.costs import cost_of
 from groundtune.decision.plan import Plan, parse_budget, remember_training_pace
@@ -28,7 +29,7 @@ from groundtune.interfaces import Progress
 from groundtune.store.stages import digest
 from groundtune.store.tables import looks, runs
 from groundtune.store.workspace import Workspace
-from groundtune.types import Candidate, CandidateReport, Interval, Usage, Verdict
+from groundtune.types import Candidate, CandidateReport, Interval, Score, Usage, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ def decide(
     workspace: Workspace,
     *,
     names: Sequence[str],
+    functions: Functions | None = None,
     budget: str | None = None,
     plan_only: bool = False,
     announce: Callable[[Plan], None] | None = None,
@@ -59,7 +61,7 @@ def decide(
     """
     limit = parse_budget(budget or workspace.config.decision.budget, currency=workspace.config.prices.currency)
     with workspace.lock():
-        setup = set_up(workspace, names=names, progress=progress)
+        setup = set_up(workspace, names=names, functions=functions, progress=progress)
         plan = plan_race(setup, budget=limit)
         if announce is not None:
             announce(plan)
@@ -73,12 +75,12 @@ def decide(
         started = time.time()
         outcome = run_race(setup, raced, progress=progress)
         reports = candidate_reports(setup, raced, outcome)
-        excluded = {name: reason for name, report in reports.items() if (reason := _breach(report, setup))}
+        excluded = {name: why for name, one in reports.items() if (why := _breach(one, setup, outcome.scores[name]))}
         found = decide_verdict(
             {name: scores for name, scores in outcome.scores.items() if name not in excluded},
             metric=setup.task.metric,
             examples=setup.task.examples,
-            costs={name: report.cost.per_1000_answers if report.cost else 0.0 for name, report in reports.items()},
+            costs={name: one.cost.per_1000_answers for name, one in reports.items() if one.cost and one.cost.known},
             margin=workspace.config.decision.margin,
             floor=workspace.config.decision.floor,
             seed=workspace.config.decision.seed,
@@ -91,7 +93,7 @@ def decide(
             folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), outcome.probe) for score in scores]
         )
         report = assemble(
-            setup,
+            replace(setup, notes=(*setup.notes, *_unanswered(raced, outcome))),
             plan=plan,
             outcome=outcome,
             reports=reports,
@@ -158,7 +160,7 @@ def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome
         latency = outcome.latency.get(candidate.name)
         cost = cost_of(
             candidate,
-            local=setup.workshop.model(candidate.model).local,
+            local=candidate.external is None and setup.workshop.model(candidate.model).local,
             latency=latency,
             tokens=tokens,
             training_seconds=[weights.result.seconds for weights in outcome.weights.get(candidate.name, ())],
@@ -168,18 +170,36 @@ def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome
     return reports
 
 
-def _breach(report: CandidateReport, setup: Setup) -> str:
+def _unanswered(raced: Sequence[Candidate], outcome: Outcome) -> list[str]:
+    """A note for each system that already runs and left questions without a usable reply."""
+    notes = []
+    for candidate in raced:
+        scores = outcome.scores[candidate.name] if candidate.external is not None else []
+        failed = sum(not score.answer for score in scores)
+        if failed:
+            notes.append(
+                f"{candidate.name} gave no usable reply to {failed} of {len(scores)} questions; they count as wrong answers. "
+                "Change its version to ask it again."
+            )
+    return notes
+
+
+def _breach(report: CandidateReport, setup: Setup, scores: Sequence[Score]) -> str:
     """The constraint that a candidate breaks, in words; empty when it keeps all of them."""
     limits = setup.workspace.config.decision
     if limits.max_p95_seconds is not None and report.latency is not None and report.latency.p95 > limits.max_p95_seconds:
         return f"p95 latency {report.latency.p95:.2f} s is above {limits.max_p95_seconds} s"
+    if limits.max_cost_per_1000 is not None and report.cost is not None and not report.cost.known:
+        return f"its cost is not known ({report.cost.basis}), and max_cost_per_1000 is set"
     if (
         limits.max_cost_per_1000 is not None
         and report.cost is not None
         and report.cost.per_1000_answers > limits.max_cost_per_1000
     ):
         return f"1,000 answers cost {report.cost.per_1000_answers:.4f} {report.cost.currency}, above {limits.max_cost_per_1000}"
-    if limits.must_cite and report.candidate.context is None:
+    if limits.must_cite and report.candidate.external is not None and not any(score.citations for score in scores):
+        return "none of its citations holds, and citations are required"
+    if limits.must_cite and report.candidate.external is None and report.candidate.context is None:
         return "it cannot cite, and citations are required"
     return ""
 
