@@ -124,7 +124,7 @@ class Training(Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Scoring(_Section):
+class Scoring(Section):
     """What some metrics need; files, relative to the workspace."""
 
     database: Annotated[str, Field(min_length=1)] | None = None
