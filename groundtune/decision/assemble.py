@@ -105,7 +105,7 @@ def assemble(
             "further_questions": verdict.further_questions,
             "claim": found.claim,
         },
-        "field": None if field is None else asdict(field),
+        "field": None if field is None else asdict(field) | {"confidence_set": list(field.confidence_set)},
         "probes": {
             "decomposition": None if decomposition is None else _decomposition(decomposition),
             "not_applicable": ""
