@@ -6,7 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from groundtune.types import Answer, Audience, Caller, Chunk, Document, Entry, Example, Generation, Hit, Message
+from groundtune.types import (
+    Answer,
+    Audience,
+    Caller,
+    Chunk,
+    Document,
+    Entry,
+    Example,
+    Generation,
+    Hit,
+    Judged,
+    Message,
+    Preference,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +36,8 @@ class LanguageModel(Protocol):
     """Changes whenever answers may: weights, engine, precision, template, version."""
     local: bool
     """True when it runs on this machine's cores (cost per core-hour), False when a server bills tokens."""
+    window: int | None
+    """Tokens that prompt and answer may have together; None when that is not known."""
 
     def generate(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Generation]:
         """Greedy answers, one a conversation, in order. Raises ModelFailure."""
@@ -122,6 +137,26 @@ class Metric(Protocol):
     """One item's score in [0, 1], or None where the metric does not apply to the item."""
 
     def __call__(self, example: Example, answer: Answer) -> float | None: ...
+
+
+class Judge(Protocol):
+    """Rates answers and compares pairs. It counts only with its measured agreement with people: `evaluation.calibration`."""
+
+    name: str
+    fingerprint: str
+    """Changes whenever judgements may: model, prompts, scale."""
+    parameters: int | None
+    """Weights of the model behind it; None when that is not known, and then it never gates."""
+    scale: int
+    """Ratings go from 1 to this."""
+
+    def rate(self, answers: Sequence[Judged]) -> list[int | None]:
+        """One rating an answer, in order; None where the judge gave none that could be read."""
+        ...
+
+    def prefer(self, first: Sequence[Judged], second: Sequence[Judged]) -> list[Preference | None]:
+        """Which of two answers to the same question is better, shown in this order only; None as for `rate`."""
+        ...
 
 
 class Respondent(Protocol):

@@ -25,6 +25,7 @@ def check_language_model(model: LanguageModel, *, max_new_tokens: int = 6) -> No
     assert ":" in model.name, "name is provider:name"
     assert model.fingerprint, "fingerprint is not empty"
     assert isinstance(model.local, bool), "local is True or False"
+    assert model.window is None or model.window > 0, "window is a number of tokens, or None when it is not known"
     answers = model.generate(CONVERSATIONS, max_new_tokens=max_new_tokens)
     assert len(answers) == len(CONVERSATIONS), "one answer a conversation"
     assert model.generate(CONVERSATIONS, max_new_tokens=max_new_tokens) == answers, "the same call gives the same answers"

@@ -162,6 +162,22 @@ class Example:
 Split = Literal["train", "dev", "test"]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer as a judge sees it; who gave it is not told."""
+
+    item: str
+    """Id of the question; answers to one question share it."""
+    question: str
+    answer: str
+    reference: str = ""
+    """An accepted answer; empty when the judge is not to see one."""
+    sources: tuple[str, ...] = ()
+
+
+Preference = Literal["first", "second", "tie"]
+
+
 # --- candidates ---------------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +194,42 @@ class RetrievedContext:
 
     k: int = 3
     max_tokens: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDocuments:
+    """Whole documents in the prompt, as many as the model's window allows; none is ever cut.
+
+    `all` shows every document that the caller may read, in order of id, where they fit together; where they do not, and with
+    `best`, the documents of the `k` best chunks are shown, the best first.
+    """
+
+    documents: Literal["all", "best"] = "all"
+    k: int = 20
+    """Chunks whose documents are candidates for the prompt."""
+    max_tokens: int | None = None
+    """Model tokens that they may take together; None: what the model's window leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Something that already runs. Groundtune sees its answers only, so its answers are stored under `version`."""
+
+    kind: Literal["http", "command", "callable"]
+    target: tuple[str, ...]
+    """http: the address. command: program and arguments. callable: `package.module:function`."""
+    version: str = ""
+    """Raised by its owner when its answers may have changed: stored answers of another version are not used."""
+    timeout: float = 60.0
+    """Seconds that one attempt may take in all. A callable cannot be stopped, so it has no limit."""
+    attempts: int = 3
+    """http: tries of one question, where the trouble may pass by itself."""
+    concurrency: int = 4
+    """Questions on their way at once."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """http: header -> name of the environment variable that holds its value."""
+    price_per_1000: float | None = None
+    """What 1,000 answers cost, in the currency of `[prices]`; None: usage x price of tokens, where both are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,17 +256,21 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A recipe for an assistant, plain data. The five standard ones differ only in which fields are present."""
+    """A recipe for an assistant, plain data. The standard ones differ only in which fields are present.
+
+    With `external` nothing is built: the other fields but name and model do not apply.
+    """
 
     name: str
     model: str
-    """`provider:name`, e.g. `embedded:smollm2`."""
+    """`provider:name`, e.g. `embedded:smollm2`; `external:NAME` for what already runs."""
     prompt: str = "answer"
     """Template in `prompting/templates`."""
     examples: NearestExamples | None = None
-    context: RetrievedContext | None = None
+    context: RetrievedContext | WholeDocuments | None = None
     tuning: Tuning | None = None
     max_new_tokens: int = 48
+    external: External | None = None
 
 
 # --- answers ------------------------------------------------------------------------------------------------------------
@@ -315,6 +371,8 @@ class Cost:
     currency: str = "USD"
     basis: str = ""
     """How it was computed: prices per token, or core-hours x price."""
+    known: bool = True
+    """False without a price: the figure is 0 and means nothing, and the candidate counts as the dearest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +413,9 @@ class Comparison:
 
 
 VerdictKind = Literal["superior", "cheapest non-inferior", "inconclusive", "none good enough"]
+
+Claim = Literal["these weights", "the method"]
+"""What a verdict speaks of: the trainings that were done, or what training again would give."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import groundtune
 OWNERS = {
     "arch": ("evaluation",),
     "gguf": ("models",),
+    "jsonschema": ("scoring",),
     "kreuzberg": ("ingest",),
     "lancedb": ("index",),
     "matplotlib": ("decision",),
@@ -24,6 +25,7 @@ OWNERS = {
     "peft": ("models", "training"),
     "pyarrow": ("index",),
     "rich": ("cli",),
+    "sacrebleu": ("scoring",),
     "scipy": ("evaluation",),
     "statsmodels": ("evaluation",),
     "torch": ("models", "training"),

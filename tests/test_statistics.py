@@ -272,12 +272,22 @@ def test_a_table_holds_the_items_to_which_the_metric_applies_for_all() -> None:
     table = score_table(
         {
             "b": [scored("b", "q2", 0.5), scored("b", "q1", 1.0), scored("b", "q3", None)],
-            "a": [scored("a", "q1", 0.0), scored("a", "q1", 1.0, seed=1), scored("a", "q2", 0.25), scored("a", "q3", 1.0)],
+            "a": [scored("a", "q1", 0.0), scored("a", "q1", 1.0), scored("a", "q2", 0.25), scored("a", "q3", 1.0)],
         },
         metric="f1",
     )
     assert (table.candidates, table.items, table.names) == (("b", "a"), ("q1", "q2"), ("g",))
-    assert table.values.tolist() == [[1.0, 0.5], [0.5, 0.25]]
+    assert table.values.tolist() == [[1.0, 0.5], [0.5, 0.25]] and table.seeds == 1
+
+
+def test_a_candidate_that_was_not_trained_stands_for_every_seed() -> None:
+    tuned = [scored("tuned", item, value, seed=seed) for item, seed, value in product(("q1", "q2"), (3, 5), (0.5,))]
+    tuned[1] = scored("tuned", "q1", 1.0, seed=5)
+    table = score_table({"rag": [scored("rag", "q1", 0.0), scored("rag", "q2", 1.0)], "tuned": tuned}, metric="f1")
+    assert table.by_seed.tolist() == [[[0.0, 1.0], [0.0, 1.0]], [[0.5, 0.5], [1.0, 0.5]]]
+    assert table.values.tolist() == [[0.0, 1.0], [0.75, 0.5]]
+    with pytest.raises(DataError, match="tuned: item 'q2' was not scored with the seeds 3, 5"):
+        score_table({"tuned": tuned[:3]}, metric="f1")
 
 
 def test_an_unfair_table_is_refused() -> None:

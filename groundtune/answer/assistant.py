@@ -11,12 +11,26 @@ from typing import Protocol
 from groundtune.access.audience import may_read
 from groundtune.answer.citations import cite, split_markers
 from groundtune.answer.neighbours import Neighbours
+from groundtune.answer.whole import Shelf, whole_documents
 from groundtune.errors import AccessDenied, UsageError
-from groundtune.interfaces import LanguageModel, Retriever
+from groundtune.interfaces import LanguageModel
 from groundtune.prompting import templates
-from groundtune.types import NOT_IN_DOCUMENTS, Answer, Audience, Caller, Candidate, Example, Generation, Hit, Message
+from groundtune.types import (
+    NOT_IN_DOCUMENTS,
+    Answer,
+    Audience,
+    Caller,
+    Candidate,
+    Chunk,
+    Example,
+    Generation,
+    Hit,
+    Message,
+    WholeDocuments,
+)
 
 NOTHING_FOUND = "Nothing that you may read was found for this question."
+NOTHING_FITS = "No document that you may read fits the model's window."
 NO_SHARED_WORD = "The question shares no content word with any document that you may read."
 MODEL_ABSTAINED = "The model found no answer in what it was shown."
 WEIGHTS_WITHHELD = "These weights were trained on documents that you may not read."
@@ -24,10 +38,13 @@ WEIGHTS_WITHHELD = "These weights were trained on documents that you may not rea
 _TURN_TOKENS = 6
 """Control tokens of one turn, about."""
 
+_SPARE_TOKENS = 64
+"""Of a model's window, left free beside whole documents: a chat template may add words of its own."""
+
 _ABSTENTION = re.compile(r"\bnot\s+in\s+the\s+(documents?|sources?)\b", re.IGNORECASE)
 
 
-class DocumentRetriever(Retriever, Protocol):
+class DocumentRetriever(Shelf, Protocol):
     """A retriever that also knows whether a question touches the documents at all."""
 
     def shares_content_word(self, question: str, *, caller: Caller) -> bool: ...
@@ -148,6 +165,13 @@ class Assistant:
             return 0
         return conversation_tokens(prompt.messages, count_tokens=self.model.count_tokens)
 
+    def documents_shown(self, example: Example) -> tuple[int, int]:
+        """Documents that the prompt would hold, and documents that the asker may read."""
+        prompt = self._prepare(example)
+        hits = prompt.hits if isinstance(prompt, Prompt) else ()
+        readable = self._retriever.readable_documents(caller=Caller.of(*example.principals)) if self._retriever else []
+        return len({hit.chunk.document for hit in hits}), len(readable)
+
     def _may_use(self, caller: Caller) -> bool:
         return self._audience is None or may_read(self._audience(), caller)
 
@@ -155,30 +179,59 @@ class Assistant:
         caller = Caller.of(*example.principals)
         if not self._may_use(caller):
             return abstain(WEIGHTS_WITHHELD)
-        hits: list[Hit] = []
         context = self.candidate.context
-        if context is not None and self._retriever is not None:
-            question = search_text(example)
-            if not self._retriever.shares_content_word(question, caller=caller):
-                return abstain(NO_SHARED_WORD)
-            found = self._retriever.search(question, caller=caller, k=context.k)
-            hits = pack(found, count_tokens=self.model.count_tokens, max_tokens=context.max_tokens)
-            if not hits:
-                return abstain(NOTHING_FOUND)
+        retriever = self._retriever if context is not None else None
+        if retriever is not None and not retriever.shares_content_word(search_text(example), caller=caller):
+            return abstain(NO_SHARED_WORD)
         shown: list[Example] = []
         if self.candidate.examples is not None and self._neighbours is not None:
             shown = self._neighbours.nearest(
                 example.question, principals=caller.principals, k=self.candidate.examples.k, exclude=example.id
             )
+        hits: list[Hit] = []
+        if retriever is not None:
+            hits = self._hits(retriever, example, caller, shown)
+            if not hits:
+                return abstain(NOTHING_FITS if isinstance(context, WholeDocuments) else NOTHING_FOUND)
         messages = render_prompt(
             self.candidate, example.question, hits=hits, examples=shown, history=example.history, labels=self.labels
         )
         return Prompt(messages, tuple(hits))
 
+    def _hits(self, retriever: DocumentRetriever, example: Example, caller: Caller, shown: Sequence[Example]) -> list[Hit]:
+        """What the candidate's context shows for the question, as far as it fits."""
+        context, question = self.candidate.context, search_text(example)
+        if context is None:
+            return []
+        if isinstance(context, WholeDocuments):
+            return whole_documents(
+                question,
+                context,
+                shelf=retriever,
+                caller=caller,
+                count_tokens=self.model.count_tokens,
+                room=self._room(example, shown),
+            )
+        found = retriever.search(question, caller=caller, k=context.k)
+        return pack(found, count_tokens=self.model.count_tokens, max_tokens=context.max_tokens)
+
+    def _room(self, example: Example, shown: Sequence[Example]) -> int:
+        """Tokens that the model's window leaves beside all the rest of the prompt and the answer."""
+        window = self.model.window
+        if window is None:
+            context = self.candidate.context
+            return (context.max_tokens or 0) if isinstance(context, WholeDocuments) else 0
+        nothing = Hit(Chunk("", "", "", 0, 0), "", 0.0)
+        messages = render_prompt(
+            self.candidate, example.question, hits=[nothing], examples=shown, history=example.history, labels=self.labels
+        )
+        rest = sum(self.model.count_tokens(message.content) + _TURN_TOKENS for message in messages)
+        return window - rest - self.candidate.max_new_tokens - _SPARE_TOKENS
+
     def _finish(self, prompt: Prompt, generation: Generation) -> Answer:
         context = tuple(hit.chunk.id for hit in prompt.hits)
         text, nominated = split_markers(generation.text) if prompt.hits else (generation.text.strip(), ())
-        if _ABSTENTION.search(text) or not text:
+        if says_unknown(text) or not text:
             return Answer(NOT_IN_DOCUMENTS, abstained=True, reason=MODEL_ABSTAINED, usage=generation.usage, context=context)
         citations = cite(text, prompt.hits, nominated=nominated)
         return Answer(text, citations=citations, usage=generation.usage, context=context)
@@ -193,6 +246,11 @@ def search_text(example: Example) -> str:
     """What is searched for: the question, after the user's last turn where there is a history to refer to."""
     asked = [message.content for message in example.history if message.role == "user"]
     return f"{asked[-1]}\n{example.question}" if asked else example.question
+
+
+def says_unknown(text: str) -> bool:
+    """Whether an answer says that the documents do not tell."""
+    return bool(_ABSTENTION.search(text))
 
 
 def abstain(reason: str) -> Answer:

@@ -85,6 +85,16 @@ class WorkspaceRetriever:
             raise NotFound("there is no such document among those that you may read.", subject=document)
         return stored_document(self.workspace, row)
 
+    def readable_documents(self, *, caller: Caller) -> list[str]:
+        """Ids of the documents with text that the caller may read now, sorted."""
+        allowed = self.register.allowed(caller)
+        if not allowed:
+            return []
+        chosen = select(documents.c.id, documents.c.audience_id).where(documents.c.status == "ok")
+        with self.workspace.database.connect() as connection:
+            names = [row.id for row in connection.execute(chosen) if row.audience_id in allowed]
+        return sorted(self.register.readable(names, caller))
+
     def audience(self, document: str) -> Audience:
         """Who may read it now; nobody when unknown."""
         return self.register.audience(document)

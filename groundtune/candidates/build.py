@@ -6,18 +6,22 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from groundtune.access.audience import conjoin, may_read
 from groundtune.answer.assistant import Assistant, DocumentRetriever, conversation_tokens, pack, render_prompt, search_text
+from groundtune.answer.external import ExternalAssistant
 from groundtune.answer.neighbours import Neighbours
+from groundtune.answer.transports import CallableTransport, CommandTransport, HttpTransport, Transport
 from groundtune.errors import DataError
 from groundtune.interfaces import Embedder, LanguageModel, Progress
 from groundtune.models import load_model
+from groundtune.plugins import load
 from groundtune.prompting import templates
 from groundtune.store.stages import digest
 from groundtune.training.data import Pairs, pairs_digest, raft_pairs, sft_pairs
 from groundtune.training.lora import TrainingResult, train
-from groundtune.types import Audience, Caller, Candidate, Example, Hit, Message, Tuning
+from groundtune.types import Audience, Caller, Candidate, Example, External, Hit, Message, Tuning, WholeDocuments
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,13 @@ class Weights:
     result: TrainingResult
 
 
+GROUP = "groundtune.candidates"
+"""Entry points of installed packages that answer questions: `callable = "NAME:anything"`."""
+
+Answerer = Assistant | ExternalAssistant
+"""A built candidate."""
+
+
 @dataclass
 class Workshop:
     """What the candidates of one run share: each part is made once.
@@ -54,7 +65,12 @@ class Workshop:
     """Item id -> located evidence spans (document, start, end)."""
     trained_for: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    folder: Path | None = None
+    """Where commands are run; None: the current folder."""
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    """Candidate -> the Python callable that was handed over with it."""
     _models: dict[tuple[str, Path | None], LanguageModel] = field(default_factory=dict)
+    _transports: dict[str, Transport] = field(default_factory=dict)
 
     def model(self, name: str, adapter: Path | None = None) -> LanguageModel:
         """The model, loaded once."""
@@ -62,6 +78,19 @@ class Workshop:
         if key not in self._models:
             self._models[key] = load_model(name, adapter=adapter)
         return self._models[key]
+
+    def transport(self, candidate: Candidate, external: External) -> Transport:
+        """The way to a system that runs, made once: its connections are kept."""
+        if candidate.name not in self._transports:
+            self._transports[candidate.name] = self._open(candidate.name, external)
+        return self._transports[candidate.name]
+
+    def _open(self, name: str, external: External) -> Transport:
+        if external.kind == "http":
+            return HttpTransport(name, external)
+        if external.kind == "command":
+            return CommandTransport(name, external, folder=self.folder)
+        return CallableTransport(name, self.functions.get(name) or load(external.target[0], group=GROUP))
 
     def release_tuned(self) -> None:
         """Drop every loaded model that has an adapter: a fold's weights are not needed once the fold is answered."""
@@ -77,6 +106,8 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
     tuning = candidate.tuning
     if tuning is None:
         raise DataError("it is not tuned, so there is nothing to train.", subject=candidate.name)
+    if isinstance(candidate.context, WholeDocuments):
+        raise DataError("tuning on whole documents is not built.", subject=candidate.name, remedy="Use retrieved context.")
     users = [Caller.of(principal) for principal in workshop.trained_for]
     train_examples = sorted(train_examples, key=lambda example: example.id)  # so that their order changes nothing
 
@@ -141,6 +172,25 @@ def tune(
     )
 
 
+def build_external(candidate: Candidate, external: External, *, workshop: Workshop) -> ExternalAssistant:
+    """What already runs, in the shape of an assistant. Raises UsageError and NotFound when it cannot be reached at all."""
+    fingerprint = {
+        "external": {"kind": external.kind, "target": list(external.target), "version": external.version},
+        "retriever": workshop.retriever.fingerprint if workshop.retriever else None,  # what its citations are checked against
+    }
+    transport = workshop.transport(candidate, external)
+    return ExternalAssistant(candidate, transport=transport, retriever=workshop.retriever, fingerprint=fingerprint)
+
+
+def build_any(
+    candidate: Candidate, *, workshop: Workshop, train_examples: Sequence[Example], weights: Weights | None = None
+) -> Answerer:
+    """The assistant of `candidate`, whether it is built here or runs already."""
+    if candidate.external is not None:
+        return build_external(candidate, candidate.external, workshop=workshop)
+    return build(candidate, workshop=workshop, train_examples=train_examples, weights=weights)
+
+
 def build(
     candidate: Candidate, *, workshop: Workshop, train_examples: Sequence[Example], weights: Weights | None = None
 ) -> Assistant:
@@ -156,7 +206,7 @@ def build(
             readable=lambda example, principals: may_read(workshop.audience_of(example), Caller(principals)),
         )
     fingerprint = {
-        "candidate": {key: value for key, value in asdict(candidate).items() if key != "name"},
+        "candidate": {key: value for key, value in asdict(candidate).items() if key not in ("name", "external")},
         "model": model.fingerprint,
         "template": templates.load(candidate.prompt).digest,
         "retriever": workshop.retriever.fingerprint if candidate.context and workshop.retriever else None,

@@ -44,6 +44,7 @@ def open_workshop(
         },
         trained_for=(LOCAL,) if config.access.single else config.training.audience,
         labels=tuple(labels),
+        folder=workspace.root,
     )
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from groundtune.config import Config
+from groundtune.config import STANDARD, Config
 from groundtune.errors import UsageError
 from groundtune.types import Candidate, NearestExamples, RetrievedContext, Tuning
-
-STANDARD = ("prompt", "few_shot", "rag", "tuned", "rag_tuned")
 
 
 def standard_candidate(name: str, *, config: Config, label_task: bool = False) -> Candidate:

@@ -13,6 +13,7 @@ def candidates(reports: Sequence[Mapping[str, Any]], *, metric: str | None = Non
     found = dict.fromkeys(name for report in reports for name in report["metrics"])
     names = sorted(found, key=lambda name: name != metric)
     currency = next((report["cost"]["currency"] for report in reports if report.get("cost")), "")
+    several = len({_model(report) for report in reports}) > 1
     rows, absent = [], []
     for report in reports:
         name = report["name"] if "name" in report else report["candidate"]["name"]
@@ -24,17 +25,23 @@ def candidates(reports: Sequence[Mapping[str, Any]], *, metric: str | None = Non
         rows.append(
             (
                 name,
+                _model(report) if several else "",
                 *(_score(report, name, interval=name == metric) for name in names),
                 f"{latency['p50']:.2f}" if latency else "",
                 f"{latency['p95']:.2f}" if latency else "",
-                f"{cost['per_1000_answers']:.4f}" if cost else "",
+                (f"{cost['per_1000_answers']:.4f}" if cost.get("known", True) else "unknown") if cost else "",
             )
         )
-    headings = ("candidate", *names, "p50 s", "p95 s", f"{currency}/1000")
+    headings = ("candidate", "model", *names, "p50 s", "p95 s", f"{currency}/1000")
     filled = [column for column in range(len(headings)) if column == 0 or any(row[column] for row in rows)]
     grid = output.table([headings[column] for column in filled], [[row[column] for column in filled] for row in rows])
     excluded = [f"{report['name']}: excluded: {report['excluded']}" for report in reports if report.get("excluded")]
     return "\n".join([grid, *excluded, *absent])
+
+
+def _model(report: Mapping[str, Any]) -> str:
+    found: str = report.get("candidate", report).get("model", "")
+    return found
 
 
 def _score(report: Mapping[str, Any], name: str, *, interval: bool) -> str:

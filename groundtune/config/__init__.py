@@ -1,5 +1,6 @@
 """groundtune.toml <-> one typed tree; unknown keys are errors with the line and the nearest name."""
 
+from groundtune.config.candidates import SHIPPED, STANDARD, CandidateTable, known_names
 from groundtune.config.globs import compile_glob
 from groundtune.config.template import default_config_text
 from groundtune.config.tree import (
@@ -14,6 +15,7 @@ from groundtune.config.tree import (
     Prices,
     Readers,
     Retrieval,
+    Scoring,
     Training,
     load_config,
     load_readers,
@@ -21,8 +23,11 @@ from groundtune.config.tree import (
 
 __all__ = [
     "FILE_NAME",
+    "SHIPPED",
+    "STANDARD",
     "Access",
     "AccessRule",
+    "CandidateTable",
     "Chunking",
     "Config",
     "Decision",
@@ -31,9 +36,11 @@ __all__ = [
     "Prices",
     "Readers",
     "Retrieval",
+    "Scoring",
     "Training",
     "compile_glob",
     "default_config_text",
+    "known_names",
     "load_config",
     "load_readers",
 ]

@@ -69,10 +69,22 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 [training]
 # audience = ["everyone"]   # who will use tuned weights; only examples that they may read enter
 
+[scoring]
+# database = "shop.sqlite"          # for metric = "sql_execution": queries run on it, read-only
+# json_schema = "answer.schema.json"   # for metric = "json_schema"
+
 [decision]
 # candidates = ["prompt", "few_shot", "rag", "tuned", "rag_tuned"]
 # margin = 0.05    # points of the metric that count as "worse"
 # budget = "20m"   # or "5USD": limits the work chosen from the plan
+
+# Candidates of your own race where `candidates` above names them; see docs/external.md for what already runs.
+# [candidates.big_rag]
+# base = "rag"     # any shipped candidate, also long_context; every field may be replaced
+# model = "openai:NAME"
+# [candidates.our_bot]
+# url = "http://localhost:8000/ask"
+# version = "1"    # change it when its answers may have changed
 
 [prices]
 # currency = "USD"

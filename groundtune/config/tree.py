@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
+from groundtune.config.candidates import CandidateTable, check_names, known_names
 from groundtune.config.globs import compile_glob
+from groundtune.config.section import Amount, ModelName, Positive, Section, Share
 from groundtune.config.toml import read_toml, shown
 from groundtune.types import EVERYONE
 
 FILE_NAME = "groundtune.toml"
-
-StandardCandidate = Literal["prompt", "few_shot", "rag", "tuned", "rag_tuned"]
-
-
-class _Section(BaseModel):
-    """A table of the file: values of exactly the declared types, nothing undeclared, nothing changed later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _clauses(value: Any) -> Any:
@@ -52,21 +46,11 @@ def _glob(value: Any) -> Any:
     return value
 
 
-def _model_name(value: Any) -> Any:
-    if not isinstance(value, str) or not re.fullmatch(r"[^\s:]+:\S.*", value):
-        raise ValueError(f"expected 'provider:name', for example 'embedded:smollm2', found {shown(value)}")
-    return value
-
-
 Principal = Annotated[str, BeforeValidator(_principal)]
 Principals = Annotated[tuple[Principal, ...], Strict(False)]
-ModelName = Annotated[str, BeforeValidator(_model_name)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Readers(_Section):
+class Readers(Section):
     """Who may read: what a rule and a sidecar file say alike."""
 
     read: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_clauses)]
@@ -82,7 +66,7 @@ class AccessRule(Readers):
     """Glob over document ids; see `groundtune.access.policy`."""
 
 
-class Access(_Section):
+class Access(Section):
     rules: Annotated[tuple[AccessRule, ...], Strict(False)] = ()
     questions: Principals = ()
     """Principals of the questions that name none."""
@@ -96,7 +80,7 @@ class Access(_Section):
         return self
 
 
-class Chunking(_Section):
+class Chunking(Section):
     tokens: Annotated[int, Field(ge=16)] = 220
     """Longest chunk, in the embedder's tokens."""
     overlap: Annotated[int, Field(ge=0)] = 0
@@ -109,7 +93,7 @@ class Chunking(_Section):
         return self
 
 
-class Retrieval(_Section):
+class Retrieval(Section):
     k: Positive = 3
     """Chunks given to the model."""
     rrf_k: Positive = 60
@@ -118,12 +102,12 @@ class Retrieval(_Section):
     """Model tokens that the chunks may take together."""
 
 
-class Examples(_Section):
+class Examples(Section):
     k: Positive = 4
     """Nearest training examples in a few-shot prompt."""
 
 
-class Training(_Section):
+class Training(Section):
     epochs: Positive = 3
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     batch_size: Positive = 8
@@ -140,6 +124,15 @@ class Training(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Scoring(Section):
+    """What some metrics need; files, relative to the workspace."""
+
+    database: Annotated[str, Field(min_length=1)] | None = None
+    """SQLite database that `sql_execution` runs queries on, read-only."""
+    json_schema: Annotated[str, Field(min_length=1)] | None = None
+    """JSON schema that `json_schema` checks answers against."""
+
+
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     for number, name in enumerate(names):
         if name in names[:number]:
@@ -147,11 +140,12 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Candidates = Annotated[tuple[StandardCandidate, ...], Strict(False), Field(min_length=1), AfterValidator(_distinct)]
+Candidates = Annotated[tuple[str, ...], Strict(False), Field(min_length=1), AfterValidator(_distinct)]
 
 
-class Decision(_Section):
-    candidates: Candidates = get_args(StandardCandidate)
+class Decision(Section):
+    candidates: Candidates = ("prompt", "few_shot", "rag", "tuned", "rag_tuned")
+    """Standard ones, `long_context`, and those of `[candidates]`."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Points of the metric by which a candidate may be worse and still count as as good."""
     floor: Share | None = None
@@ -169,12 +163,12 @@ class Decision(_Section):
     """In the currency of `[prices]`, per 1,000 answers."""
 
 
-class ModelPrice(_Section):
+class ModelPrice(Section):
     input_per_million: Amount
     output_per_million: Amount
 
 
-class Prices(_Section):
+class Prices(Section):
     currency: Annotated[str, Field(min_length=1)] = "USD"
     core_hour: Amount = 0.04
     """One core of this machine for an hour."""
@@ -182,7 +176,7 @@ class Prices(_Section):
     """`provider:name` -> price per million tokens."""
 
 
-class Config(_Section):
+class Config(Section):
     model: ModelName = "embedded:smollm2"
     embedder: ModelName = "embedded:minilm"
     metric: Annotated[str, Field(min_length=1)] = "f1"
@@ -196,8 +190,24 @@ class Config(_Section):
     retrieval: Retrieval = Retrieval()
     examples: Examples = Examples()
     training: Training = Training()
+    scoring: Scoring = Scoring()
     decision: Decision = Decision()
+    candidates: Annotated[dict[str, CandidateTable], AfterValidator(check_names)] = Field(default_factory=dict)
+    """Candidates of your own; they race where `decision.candidates` names them."""
     prices: Prices = Prices()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        known = known_names(self.candidates)
+        expected = ", ".join(repr(name) for name in known)
+        faults: list[InitErrorDetails] = [
+            {"type": "literal_error", "loc": ("decision", "candidates", n), "input": name, "ctx": {"expected": expected}}
+            for n, name in enumerate(self.decision.candidates)
+            if name not in known
+        ]
+        if faults:  # raised so that each fault has its own place in the file
+            raise ValidationError.from_exception_data("Config", faults)
+        return self
 
 
 def load_config(path: Path) -> Config:

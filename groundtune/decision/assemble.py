@@ -15,6 +15,7 @@ from groundtune.decision.report import SCHEMA_VERSION, versions
 from groundtune.decision.setup import Setup
 from groundtune.decision.task import Task
 from groundtune.decision.verdict import Finding
+from groundtune.evaluation.standing import Standing
 from groundtune.scoring.abstention import abstention_counts
 from groundtune.types import Candidate, CandidateReport, Score
 
@@ -30,6 +31,7 @@ def assemble(
     reports: Mapping[str, CandidateReport],
     excluded: Mapping[str, str],
     found: Finding,
+    field: Standing | None,
     decomposition: Decomposition | None,
     run: str,
     fingerprint: str,
@@ -52,7 +54,9 @@ def assemble(
             "groups": grouping.groups,
             "largest_group_share": grouping.largest_items / max(1, grouping.items),
             "metric": task.metric,
-            "metrics": [name for name in task.metrics if any(name in report.metrics for report in reports.values())],
+            "metrics": [
+                name for name in (*task.metrics, *task.figures) if any(name in report.metrics for report in reports.values())
+            ],
             "models": sorted({report.candidate.model for report in reports.values()}),
             "labels": len(task.labels),
             "documents": setup.synced.documents if setup.synced else 0,
@@ -86,8 +90,8 @@ def assemble(
                 )
                 for name, report in reports.items()
             ),
-            *(_absent(name, config.model, reason) for name, reason in setup.not_applicable.items()),
-            *(_absent(left.candidate, config.model, f"left out: {left.reason}") for left in plan.left_out),
+            *(_absent(name, setup.models[name], reason) for name, reason in setup.not_applicable.items()),
+            *(_absent(left.candidate, setup.models[left.candidate], f"left out: {left.reason}") for left in plan.left_out),
         ],
         "comparisons": [asdict(comparison) for comparison in found.comparisons],
         "decision": {
@@ -95,11 +99,13 @@ def assemble(
             "verdict": verdict.kind,
             "reason": verdict.reason,
             "provisional": verdict.provisional,
-            "headline": headline(found, config.model),
+            "headline": headline(found, {name: report.candidate for name, report in reports.items()}),
             "margin": config.decision.margin,
             "floor": found.floor,
             "further_questions": verdict.further_questions,
+            "claim": found.claim,
         },
+        "field": None if field is None else asdict(field) | {"confidence_set": list(field.confidence_set)},
         "probes": {
             "decomposition": None if decomposition is None else _decomposition(decomposition),
             "not_applicable": ""
@@ -112,16 +118,35 @@ def assemble(
     }
 
 
-def headline(found: Finding, model: str) -> str:
-    """The verdict in one sentence."""
+def headline(found: Finding, candidates: Mapping[str, Candidate]) -> str:
+    """The verdict in one sentence, with the model of the candidate that it names."""
     verdict = found.verdict
+    every = ", ".join(dict.fromkeys(candidate.model for candidate in candidates.values()))
+    winner = _with_model(verdict.winner, candidates)
     if verdict.kind == "superior":
-        return f"Use {verdict.winner} with {model}: it beats every other candidate"
+        return f"Use {winner}: it beats every other candidate"
     if verdict.kind == "cheapest non-inferior":
-        return f"Use {verdict.winner} with {model}: no other is better by the margin, and it is the cheapest such"
+        return f"Use {winner}: no other is better by the margin, and it is the cheapest such"
     if verdict.kind == "none good enough":
-        return f"None is good enough with {model}"
-    return f"Inconclusive with {model}; meanwhile use {verdict.provisional}"
+        return f"None is good enough with {every}"
+    if len({candidate.model for candidate in candidates.values()}) == 1:
+        return f"Inconclusive with {every}; meanwhile use {verdict.provisional}"
+    return f"Inconclusive with {every}; meanwhile use {_with_model(verdict.provisional, candidates)}"
+
+
+def _with_model(name: str | None, candidates: Mapping[str, Candidate]) -> str:
+    if name is None:
+        return "none"
+    candidate = candidates[name]
+    return f"{name} as it runs" if candidate.external is not None else f"{name} with {candidate.model}"
+
+
+def _recipe(candidate: Candidate) -> dict[str, Any]:
+    """The candidate as plain data. Arguments of commands and queries of addresses may hold secrets and are left out."""
+    recipe = asdict(candidate)
+    if candidate.external is not None:
+        recipe["external"]["target"] = [candidate.external.target[0].partition("?")[0]]
+    return recipe
 
 
 def _measured(outcome: Outcome, stage: str, candidate: str) -> float | None:
@@ -146,7 +171,7 @@ def _candidate(
     return {
         "name": report.candidate.name,
         "model": report.candidate.model,
-        "recipe": asdict(report.candidate),
+        "recipe": _recipe(report.candidate),
         "metrics": dict(report.metrics),
         "intervals": {name: asdict(interval) for name, interval in report.intervals.items()},
         "items": report.items,

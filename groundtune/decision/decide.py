@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, insert, select
 
 from groundtune.candidates.open import newest, remember_run, remember_weights, weights_folder
+from groundtune.decision.applicable import Functions
 from groundtune.decision.assemble import assemble
 from groundtune.decision.costs import cost_of
 from groundtune.decision.plan import Plan, parse_budget, remember_training_pace
@@ -18,14 +19,17 @@ from groundtune.decision.probes import Decomposition, decompose
 from groundtune.decision.race import Outcome, Race
 from groundtune.decision.report import write_report, write_scores
 from groundtune.decision.setup import Setup, plan_race, set_up
+from groundtune.decision.task import set_figures
 from groundtune.decision.verdict import decide_verdict
 from groundtune.errors import NotFound, UsageError
+from groundtune.evaluation.standing import Standing, standing
 from groundtune.evaluation.statistics import mean_interval
+from groundtune.evaluation.table import score_table
 from groundtune.interfaces import Progress
 from groundtune.store.stages import digest
 from groundtune.store.tables import looks, runs
 from groundtune.store.workspace import Workspace
-from groundtune.types import Candidate, CandidateReport, Interval, Usage, Verdict
+from groundtune.types import Candidate, CandidateReport, Interval, Score, Usage, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ def decide(
     workspace: Workspace,
     *,
     names: Sequence[str],
+    functions: Functions | None = None,
     budget: str | None = None,
     plan_only: bool = False,
     announce: Callable[[Plan], None] | None = None,
@@ -56,7 +61,7 @@ def decide(
     """
     limit = parse_budget(budget or workspace.config.decision.budget, currency=workspace.config.prices.currency)
     with workspace.lock():
-        setup = set_up(workspace, names=names, progress=progress)
+        setup = set_up(workspace, names=names, functions=functions, progress=progress)
         plan = plan_race(setup, budget=limit)
         if announce is not None:
             announce(plan)
@@ -70,15 +75,16 @@ def decide(
         started = time.time()
         outcome = run_race(setup, raced, progress=progress)
         reports = candidate_reports(setup, raced, outcome)
-        excluded = {name: reason for name, report in reports.items() if (reason := _breach(report, setup))}
+        excluded = {name: why for name, one in reports.items() if (why := _breach(one, setup, outcome.scores[name]))}
         found = decide_verdict(
             {name: scores for name, scores in outcome.scores.items() if name not in excluded},
             metric=setup.task.metric,
             examples=setup.task.examples,
-            costs={name: report.cost.per_1000_answers if report.cost else 0.0 for name, report in reports.items()},
+            costs={name: one.cost.per_1000_answers for name, one in reports.items() if one.cost and one.cost.known},
             margin=workspace.config.decision.margin,
             floor=workspace.config.decision.floor,
             seed=workspace.config.decision.seed,
+            settings=setup.task.settings,
         )
         run, folder = _next_run(workspace)
         fingerprint = digest([[example.id, example.question, example.answers] for example in setup.task.examples])
@@ -87,12 +93,13 @@ def decide(
             folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), outcome.probe) for score in scores]
         )
         report = assemble(
-            setup,
+            replace(setup, notes=(*setup.notes, *_unanswered(raced, outcome))),
             plan=plan,
             outcome=outcome,
             reports=reports,
             excluded=excluded,
             found=found,
+            field=_field(setup, outcome, excluded),
             decomposition=_decomposition(setup, outcome),
             run=run,
             fingerprint=fingerprint,
@@ -145,6 +152,7 @@ def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome
                 intervals[metric] = mean_interval(
                     values, [score.group for score in scored], seed=setup.workspace.config.decision.seed
                 )
+        metrics |= set_figures(setup.task, scores)
         tokens = Usage(
             round(sum(score.usage.input_tokens for score in scores) / len(scores)),
             round(sum(score.usage.output_tokens for score in scores) / len(scores)),
@@ -152,7 +160,7 @@ def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome
         latency = outcome.latency.get(candidate.name)
         cost = cost_of(
             candidate,
-            local=setup.workshop.model(candidate.model).local,
+            local=candidate.external is None and setup.workshop.model(candidate.model).local,
             latency=latency,
             tokens=tokens,
             training_seconds=[weights.result.seconds for weights in outcome.weights.get(candidate.name, ())],
@@ -162,18 +170,36 @@ def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome
     return reports
 
 
-def _breach(report: CandidateReport, setup: Setup) -> str:
+def _unanswered(raced: Sequence[Candidate], outcome: Outcome) -> list[str]:
+    """A note for each system that already runs and left questions without a usable reply."""
+    notes = []
+    for candidate in raced:
+        scores = outcome.scores[candidate.name] if candidate.external is not None else []
+        failed = sum(not score.answer for score in scores)
+        if failed:
+            notes.append(
+                f"{candidate.name} gave no usable reply to {failed} of {len(scores)} questions; they count as wrong answers. "
+                "Change its version to ask it again."
+            )
+    return notes
+
+
+def _breach(report: CandidateReport, setup: Setup, scores: Sequence[Score]) -> str:
     """The constraint that a candidate breaks, in words; empty when it keeps all of them."""
     limits = setup.workspace.config.decision
     if limits.max_p95_seconds is not None and report.latency is not None and report.latency.p95 > limits.max_p95_seconds:
         return f"p95 latency {report.latency.p95:.2f} s is above {limits.max_p95_seconds} s"
+    if limits.max_cost_per_1000 is not None and report.cost is not None and not report.cost.known:
+        return f"its cost is not known ({report.cost.basis}), and max_cost_per_1000 is set"
     if (
         limits.max_cost_per_1000 is not None
         and report.cost is not None
         and report.cost.per_1000_answers > limits.max_cost_per_1000
     ):
         return f"1,000 answers cost {report.cost.per_1000_answers:.4f} {report.cost.currency}, above {limits.max_cost_per_1000}"
-    if limits.must_cite and report.candidate.context is None:
+    if limits.must_cite and report.candidate.external is not None and not any(score.citations for score in scores):
+        return "none of its citations holds, and citations are required"
+    if limits.must_cite and report.candidate.external is None and report.candidate.context is None:
         return "it cannot cite, and citations are required"
     return ""
 
@@ -191,6 +217,14 @@ def _decomposition(setup: Setup, outcome: Outcome) -> Decomposition | None:
         metric=setup.task.metric,
         retriever=retriever,
     )
+
+
+def _field(setup: Setup, outcome: Outcome, excluded: Container[str]) -> Standing | None:
+    """Where the compared candidates stand; None when there are fewer than two, or nothing that the metric can score."""
+    compared = {name: scores for name, scores in outcome.scores.items() if name not in excluded}
+    table = score_table(compared, metric=setup.task.metric)
+    many = len(table.candidates) > 1 and len(table.items) > 0
+    return standing(table, seed=setup.workspace.config.decision.seed) if many else None
 
 
 def _next_run(workspace: Workspace) -> tuple[str, Path]:

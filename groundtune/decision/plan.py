@@ -197,6 +197,17 @@ def stages_of(
     return tuple(stages)
 
 
+def external_stages(
+    candidate: Candidate, *, items: int, seconds: float, latency_requests: int, concurrency: int
+) -> tuple[PlannedStage, ...]:
+    """The planned stages of something that already runs, from the seconds that one answer took."""
+    price = (candidate.external.price_per_1000 or 0.0) / 1000 if candidate.external else 0.0
+    return (
+        PlannedStage("answer", candidate.name, items * seconds / concurrency, items * price),
+        PlannedStage("latency", candidate.name, latency_requests * seconds, latency_requests * price),
+    )
+
+
 def price_of(seconds: float, tokens: tuple[float, float], model: str, prices: Prices, local: bool) -> float:
     """Money for `seconds` of this machine (every core counts), or for (input, output) tokens of a hosted model."""
     if local:

@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from groundtune.answer.assistant import Assistant
-from groundtune.candidates.build import Weights, Workshop, build, tune
+from groundtune.candidates.build import Answerer, Weights, Workshop, build, build_any, tune
 from groundtune.decision.probes import GoldEvidence
 from groundtune.decision.task import Fold, Task
 from groundtune.evaluation.evaluate import evaluate
 from groundtune.evaluation.latency import measure_latency
 from groundtune.interfaces import Progress
 from groundtune.store.stages import Stages
-from groundtune.types import Answer, Candidate, Example, Latency, Score
+from groundtune.types import Answer, Candidate, Example, Latency, RetrievedContext, Score
 
 PROBE = "gold evidence"
 
@@ -94,10 +93,11 @@ class Race:
         return sorted(scores, key=lambda score: score.item)
 
     def _probe(self) -> list[Score]:
-        """The first retrieving candidate's untuned model, shown the gold evidence."""
+        """The untuned model of `rag`, else of the first retrieving candidate, shown the gold evidence."""
         retriever = self.workshop.retriever
         located = {example.id for example in self.task.examples if any(one.spans for one in example.evidence)}
-        retrieving = [candidate for candidate in self.candidates if candidate.context is not None]
+        retrieving = [candidate for candidate in self.candidates if isinstance(candidate.context, RetrievedContext)]
+        retrieving.sort(key=lambda candidate: candidate.name != "rag")  # its scores are what the probe is set against
         if retriever is None or not retrieving or not located:
             return []
         recipe = replace(retrieving[0], name=PROBE, tuning=None, examples=None, context=None)
@@ -127,9 +127,10 @@ class Race:
             outcome.seconds["latency", name] = share * (time.perf_counter() - started)
         return measured
 
-    def _build(self, candidate: Candidate, fold: Fold, weights: Weights | None) -> Assistant:
+    def _build(self, candidate: Candidate, fold: Fold, weights: Weights | None) -> Answerer:
         by_id = self.task.by_id()
-        return build(candidate, workshop=self.workshop, train_examples=[by_id[item] for item in fold.train], weights=weights)
+        learned = [by_id[item] for item in fold.train]
+        return build_any(candidate, workshop=self.workshop, train_examples=learned, weights=weights)
 
     def _evaluate(
         self,
@@ -154,6 +155,7 @@ class Race:
             fold=number,
             seed=self.seed,
             show_evidence=show_evidence,
+            settings=self.task.settings,
             progress=self._named(label),
         )
 
@@ -168,7 +170,7 @@ class Race:
         return named
 
 
-def _alone(assistant: Assistant) -> Callable[[Example], Answer]:
+def _alone(assistant: Answerer) -> Callable[[Example], Answer]:
     return lambda example: assistant([example])[0]
 
 

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import select
 
 from groundtune.candidates.build import Workshop, build, training_pairs
 from groundtune.candidates.open import open_workshop
-from groundtune.candidates.standard import standard_candidate
 from groundtune.dataset.read import read_questions
-from groundtune.decision.plan import Budget, Load, Plan, choose, measure_pace, measure_training_pace, stages_of
+from groundtune.decision.applicable import SAMPLE, Functions, about, fit, missing_model, obstacle, recipe, trial
+from groundtune.decision.plan import (
+    Budget,
+    Load,
+    Plan,
+    choose,
+    external_stages,
+    measure_pace,
+    measure_training_pace,
+    stages_of,
+)
 from groundtune.decision.task import Task, prepare
 from groundtune.errors import DataError
 from groundtune.evaluation.statistics import minimum_detectable_effect, smallest_p
 from groundtune.ingest.sync import SyncReport, stored_document, sync
 from groundtune.interfaces import Progress
 from groundtune.models import load_embedder
+from groundtune.scoring.settings import Settings
 from groundtune.store.tables import documents as documents_table
 from groundtune.store.workspace import Workspace
-from groundtune.training.lora import TRAINERS
-from groundtune.types import LOCAL, Candidate
-
-_SAMPLE = 8
-"""Questions whose prompts are rendered to count tokens for the plan."""
+from groundtune.types import LOCAL, Candidate, WholeDocuments
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,15 @@ class Setup:
     """Candidate -> why it cannot be built from these data or on this machine."""
     synced: SyncReport | None
     notes: tuple[str, ...]
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Candidate -> its model, those that are not applicable too."""
+    trials: Mapping[str, float] = field(default_factory=dict)
+    """Candidate that already runs -> seconds that its first answer took."""
 
 
-def set_up(workspace: Workspace, *, names: Sequence[str], progress: Progress | None = None) -> Setup:
+def set_up(
+    workspace: Workspace, *, names: Sequence[str], functions: Functions | None = None, progress: Progress | None = None
+) -> Setup:
     """Sync, read the questions, locate evidence, cut folds. Raises DataError and TooFewQuestions before anything is spent."""
     config = workspace.config
     embedder = load_embedder(config.embedder)
@@ -61,19 +72,45 @@ def set_up(workspace: Workspace, *, names: Sequence[str], progress: Progress | N
         metric=config.metric,
         principals=asked_by,
         folds_wanted=config.decision.folds,
+        settings=_settings(workspace),
         seed=config.decision.seed,
     )
     workshop = open_workshop(workspace, embedder=embedder, examples=task.examples, labels=task.labels)
+    workshop.functions = functions or {}
     candidates: list[Candidate] = []
     not_applicable: dict[str, str] = {}
+    notes = list(_notes(workspace, task, synced))
+    models: dict[str, str] = {}
+    trials: dict[str, float] = {}
     for name in dict.fromkeys(names):
-        candidate = standard_candidate(name, config=config, label_task=bool(task.labels))
-        reason = _obstacle(candidate, task)
+        candidate = recipe(name, workshop.functions, config=config, label_task=bool(task.labels))
+        models[name] = candidate.model
+        reason = obstacle(candidate, task) or missing_model(candidate, workshop, config=config)
+        if not reason and candidate.external is not None:
+            trials[name], reason = trial(candidate, candidate.external, workshop, task)
+            notes.append(about(candidate.external, name))
+        elif not reason and isinstance(candidate.context, WholeDocuments):
+            reason, note = fit(candidate, workshop, task)
+            notes.append(note)
         if reason:
             not_applicable[name] = reason
+            notes.append(f"{name} is not applicable: {reason}.")
         else:
             candidates.append(candidate)
-    return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, _notes(workspace, task, synced))
+    idle = [name for name in config.candidates if name not in models]
+    if idle:
+        notes.append(f"Not raced, because neither decision.candidates nor the call names them: {', '.join(idle)}.")
+    shown = tuple(note for note in notes if note)
+    return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, shown, models, trials)
+
+
+def _settings(workspace: Workspace) -> Settings:
+    """What the metrics need, with paths below the workspace."""
+    chosen = workspace.config.scoring
+    return Settings(
+        database=workspace.root / chosen.database if chosen.database else None,
+        json_schema=workspace.root / chosen.json_schema if chosen.json_schema else None,
+    )
 
 
 def _rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
@@ -81,19 +118,6 @@ def _rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
     chosen = select(documents_table).where(documents_table.c.status == "ok")
     with workspace.database.connect() as connection:
         return {row["id"]: dict(row) for row in connection.execute(chosen).mappings()}
-
-
-def _obstacle(candidate: Candidate, task: Task) -> str:
-    if candidate.context is not None and not task.has_documents:
-        return "there are no documents to retrieve from"
-    if candidate.tuning is None:
-        return ""
-    provider = candidate.model.partition(":")[0]
-    if provider not in TRAINERS:
-        return f"the weights of {candidate.model} are not on this machine, so they cannot be tuned here"
-    if provider != "fake" and (find_spec("torch") is None or find_spec("peft") is None):
-        return "tuning needs torch and peft; run: pip install 'groundtune[train]'"
-    return ""
 
 
 def _notes(workspace: Workspace, task: Task, synced: SyncReport | None) -> tuple[str, ...]:
@@ -139,6 +163,15 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
     config, task, workshop = setup.workspace.config, setup.task, setup.workshop
     per_candidate = {}
     for candidate in setup.candidates:
+        if candidate.external is not None:
+            per_candidate[candidate.name] = external_stages(
+                candidate,
+                items=len(task.test_ids),
+                seconds=setup.trials[candidate.name],
+                latency_requests=config.decision.latency_requests,
+                concurrency=min(candidate.external.concurrency, config.decision.batch_size),
+            )
+            continue
         model = workshop.model(candidate.model)
         memory = setup.workspace.state / "pace.json"
         load = _load(candidate, setup)
@@ -175,7 +208,7 @@ def _load(candidate: Candidate, setup: Setup) -> Load:
     by_id, fold = task.by_id(), task.folds[0]
     untuned = replace(candidate, tuning=None)
     assistant = build(untuned, workshop=workshop, train_examples=[by_id[item] for item in fold.train])
-    tokens = [assistant.prompt_tokens(by_id[item]) for item in task.test_ids[:: max(1, len(task.test_ids) // _SAMPLE)]]
+    tokens = [assistant.prompt_tokens(by_id[item]) for item in task.test_ids[:: max(1, len(task.test_ids) // SAMPLE)]]
     prompt_tokens = sum(tokens) / max(1, len(tokens))
     if candidate.tuning is None:
         return Load(candidate, items=len(task.test_ids), prompt_tokens=prompt_tokens)

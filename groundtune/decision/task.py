@@ -9,10 +9,13 @@ from typing import Literal
 from groundtune.dataset.check import check_evidence
 from groundtune.dataset.read import Problem, Reading
 from groundtune.dataset.split import Grouping, assign_groups, folds, grouping, split
-from groundtune.errors import TooFewQuestions
+from groundtune.errors import DataError, TooFewQuestions
 from groundtune.evaluation.statistics import groups_needed
+from groundtune.interfaces import Metric
+from groundtune.scoring import METRICS_WITH_SETTINGS, SET_METRICS
 from groundtune.scoring import metric as find_metric
-from groundtune.types import Example
+from groundtune.scoring.settings import NOTHING_SET, Settings
+from groundtune.types import Answer, Example, Score
 
 SEALED_FROM = 300
 """From this many questions on, a test split is read once; below, every question is answered out of fold."""
@@ -21,8 +24,14 @@ FEWEST = 10
 """Below this many questions nothing is raced; nor below the number of groups with which a single paired test can reach .05."""
 
 _QUESTION_ANSWERING = ("exact_match", "f1", "contains", "abstention", "citation_precision", "citation_recall")
-_LABELS = ("label_accuracy",)
-_STRUCTURE = ("exact_match", "json_valid")
+_LABELS = ("label_accuracy", "macro_f1")
+_STRUCTURE = ("structure_exact", "slot_f1", "json_valid", "exact_match")
+_LONG = (
+    *("rouge_l", "rouge_lsum", "chrf", "facts_recall", "claims_supported"),
+    *("f1", "abstention", "citation_precision", "citation_recall"),
+)
+_SQL = ("sql_execution", "exact_match")
+_SCHEMA = ("json_schema", *_STRUCTURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,11 @@ class Task:
     problems: tuple[Problem, ...]
     metric: str
     metrics: tuple[str, ...]
-    """What is reported; the primary one is among them."""
+    """What every item is scored by; the primary one is among them."""
+    figures: tuple[str, ...]
+    """Figures of all answers together that are reported beside the metrics."""
+    settings: Settings
+    """What some metrics need."""
     labels: tuple[str, ...]
     """Label tasks: the labels of the training items; empty otherwise."""
     scheme: Literal["cross-fitted", "sealed test"]
@@ -73,18 +86,22 @@ def prepare(
     principals: Sequence[str],
     folds_wanted: int,
     seed: int,
+    settings: Settings = NOTHING_SET,
 ) -> Task:
-    """The task of these questions. Raises TooFewQuestions, with the number needed, and UsageError for an unknown metric.
+    """The task of these questions. Raises TooFewQuestions, with the number needed, UsageError for an unknown metric, and
+    ConfigError for settings that it lacks.
 
     `principals` ask the questions that name nobody. Of a sealed split the dev part is left alone: no choice is made on it
-    here.
+    here. A question that the metric cannot score at all, such as one whose accepted queries do not run, is left out and
+    named among the problems.
     """
-    find_metric(metric)
+    scorer = find_metric(metric, settings=settings)
     examples = [
         example if example.principals else replace(example, principals=tuple(principals)) for example in reading.examples
     ]
     checked = check_evidence(examples, document_text, documents=documents)
-    examples = sorted(assign_groups(checked.examples), key=lambda example: example.id)
+    usable, unusable = _scorable(checked.examples, scorer) if metric in METRICS_WITH_SETTINGS else (checked.examples, [])
+    examples = sorted(assign_groups(usable), key=lambda example: example.id)
     groups = len({example.group for example in examples})
     least = groups_needed(1)
     if len(examples) < FEWEST or groups < least:
@@ -106,9 +123,11 @@ def prepare(
         cut = tuple(Fold(train=tuple(sorted(everything - set(part))), test=tuple(sorted(part))) for part in parts)
     return Task(
         examples=tuple(examples),
-        problems=(*reading.problems, *checked.problems),
+        problems=(*reading.problems, *checked.problems, *unusable),
         metric=metric,
-        metrics=_metrics(metric),
+        metrics=tuple(name for name in _family(metric) if name not in SET_METRICS),
+        figures=tuple(name for name in _family(metric) if name in SET_METRICS),
+        settings=settings,
         labels=_labels(examples, cut) if metric == "label_accuracy" else (),
         scheme=scheme,
         folds=cut,
@@ -116,9 +135,39 @@ def prepare(
     )
 
 
-def _metrics(primary: str) -> tuple[str, ...]:
+def set_figures(task: Task, scores: Sequence[Score]) -> dict[str, float]:
+    """The figures of all these scores' answers together."""
+    by_id = task.by_id()
+    asked = [by_id[score.item] for score in scores]
+    answers = [Answer(score.answer, abstained=score.abstained) for score in scores]
+    return {name: SET_METRICS[name](asked, answers) for name in task.figures}
+
+
+def _scorable(examples: Sequence[Example], scorer: Metric) -> tuple[list[Example], list[Problem]]:
+    """The examples whose own references can be scored, and what is wrong with the others."""
+    usable, problems = [], []
+    for example in examples:
+        try:
+            value = scorer(example, Answer(example.answers[0])) if example.answers else None
+        except DataError as error:
+            problems.append(_problem(example, error.message))
+            continue
+        usable.append(example)
+        if value == 0:
+            problems.append(
+                _problem(example, "its first answer, given as an answer, scores 0: put one that is right by itself first")
+            )
+    return usable, problems
+
+
+def _problem(example: Example, what: str) -> Problem:
+    file, _, line = example.origin.rpartition(":")
+    return Problem(file, int(line), example.id, what) if line.isdigit() else Problem(example.origin, 0, example.id, what)
+
+
+def _family(primary: str) -> tuple[str, ...]:
     """The primary metric and those that are always shown beside it."""
-    for family in (_QUESTION_ANSWERING, _LABELS, _STRUCTURE):
+    for family in (_QUESTION_ANSWERING, _LABELS, _STRUCTURE, _LONG, _SQL, _SCHEMA):
         if primary in family:
             return family
     return (primary,)

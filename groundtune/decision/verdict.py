@@ -9,7 +9,8 @@ from itertools import combinations, permutations
 import numpy as np
 
 from groundtune.evaluation.baseline import best_constant
-from groundtune.evaluation.bounded import BoundedValues, score_test
+from groundtune.evaluation.bounded import Array, BoundedValues, score_test
+from groundtune.evaluation.crossed import sample_of
 from groundtune.evaluation.statistics import (
     Contrast,
     contrast,
@@ -21,7 +22,8 @@ from groundtune.evaluation.statistics import (
 )
 from groundtune.evaluation.table import ScoreTable, score_table
 from groundtune.scoring import metric as find_metric
-from groundtune.types import Comparison, Example, Interval, Score, Verdict, VerdictKind
+from groundtune.scoring.settings import NOTHING_SET, Settings
+from groundtune.types import Claim, Comparison, Example, Interval, Score, Verdict, VerdictKind
 
 ALPHA_SUPERIOR = 0.05
 """Two-sided, Holm-adjusted."""
@@ -40,6 +42,8 @@ class Finding:
     """The mean score below which no candidate is good enough."""
     constant: str
     """The constant answer that set the floor; empty when the floor was given."""
+    claim: Claim = "these weights"
+    """What the comparisons speak of."""
 
 
 def decide_verdict(
@@ -50,44 +54,64 @@ def decide_verdict(
     costs: Mapping[str, float],
     margin: float,
     floor: float | None = None,
+    claim: Claim | None = None,
     seed: int = 0,
+    settings: Settings = NOTHING_SET,
 ) -> Finding:
     """The verdict on candidates that meet the constraints, and the comparisons behind it.
 
     `scores` are all of one race, `examples` hold at least their items, `costs` rank what is cheapest (one unit for all; a
-    candidate without is dearest), `margin` and `floor` are in units of the metric. The floor defaults to the score of the best
-    constant answer plus the margin.
+    candidate without is dearest), `margin` and `floor` are in units of the metric, which `settings` bind. The floor
+    defaults to the score of the best constant answer plus the margin.
 
     The kinds, in this order: `none good enough` when no mean reaches the floor; `superior` when one candidate beats every other
     with Holm-adjusted p < .05; `cheapest non-inferior` for the cheapest that reaches the floor and whose Holm-adjusted test of
     "worse by the margin or more" rejects at 2.5 % against every other; else `inconclusive`. Candidates with identical scores on
-    every item are one entry of the family, represented by their cheapest. Ties of cost go to the better mean, then to the one
-    given first. Whoever wins must also be shown, one-sided at 2.5 %, to lie above the floor less the margin, by default above
-    the best constant answer, because the best of several that know nothing may clear the floor by luck. The order of items and
-    the names of candidates and groups change nothing.
+    every item are one entry of the family, represented by their cheapest; where their answers differ, equal scores may be
+    chance, so it wins only if that many items without a difference show it not to be worse by the margin. Ties of cost go to
+    the better mean, then to the one given first. Whoever wins must also be shown, one-sided at 2.5 %, to lie above the floor
+    less the margin, by default above the best constant answer, because the best of several that know nothing may clear the
+    floor by luck. The order of items and the names of candidates and groups change nothing.
+
+    Scores with several training seeds make a claim about the method, in which seeds are a sample like the items, unless `claim`
+    asks for these weights, whose scores are then averaged. With one seed there is no other claim than about these weights.
     """
     table = score_table(scores, metric=metric)
     wanted = set(table.items)
     constant = ""
     if floor is None:
-        best = best_constant([example for example in examples if example.id in wanted], find_metric(metric)) if wanted else None
+        scorer = find_metric(metric, settings=settings)
+        best = best_constant([example for example in examples if example.id in wanted], scorer) if wanted else None
         floor, constant = (best.score + margin, best.answer) if best else (margin, "")
     if not wanted:
         reason = "No candidate meets the constraints." if not scores else f"No question can be scored by {metric}."
         return Finding(Verdict("none good enough", None, None, reason), (), floor, constant)
-    race = _Race(table, metric=metric, costs=costs, margin=margin, floor=floor, seed=seed)
-    return Finding(race.verdict(), race.comparisons(), floor, constant)
+    claimed: Claim = "these weights" if table.seeds == 1 else claim or "the method"
+    said = {name: {(row.item, row.seed): row.answer for row in rows if row.item in wanted} for name, rows in scores.items()}
+    race = _Race(table, said, metric=metric, costs=costs, margin=margin, floor=floor, claim=claimed, seed=seed)
+    return Finding(race.verdict(), race.comparisons(), floor, constant, claimed)
 
 
 class _Race:
     """One family of comparisons, computed once."""
 
     def __init__(
-        self, table: ScoreTable, *, metric: str, costs: Mapping[str, float], margin: float, floor: float, seed: int
+        self,
+        table: ScoreTable,
+        said: Mapping[str, Mapping[tuple[str, int], str]],
+        *,
+        metric: str,
+        costs: Mapping[str, float],
+        margin: float,
+        floor: float,
+        claim: Claim,
+        seed: int,
     ) -> None:
-        self.table, self.metric, self.margin, self.floor = table, metric, margin, floor
+        self.table, self.metric, self.margin, self.floor, self.claim = table, metric, margin, floor, claim
         self.least = floor - margin
-        self.row = {name: table.values[number] for number, name in enumerate(table.candidates)}
+        rows = table.by_seed if claim == "the method" else table.values[:, np.newaxis]
+        self.row = dict(zip(table.candidates, rows, strict=True))
+        """[seed, item] of every candidate."""
         self.mean = {name: float(row.mean()) for name, row in self.row.items()}
         given = {name: number for number, name in enumerate(table.candidates)}
         self.cheapness: Callable[[str], tuple[float, float, int]] = lambda name: (
@@ -100,6 +124,11 @@ class _Race:
             same.setdefault(self.row[name].tobytes(), []).append(name)
         self.entry = {name: min(names, key=self.cheapness) for names in same.values() for name in names}
         self.entries = [name for name in table.candidates if self.entry[name] == name]
+        self.unlike = {
+            name: [twin for twin in table.candidates if self.entry[twin] == name and said[twin] != said[name]]
+            for name in self.entries
+        }
+        """Entry -> candidates with the same scores and other answers."""
         pairs = list(combinations(self.entries, 2))
         self.pairs = len(pairs)
         level = simultaneous_level(len(pairs))
@@ -121,10 +150,11 @@ class _Race:
                 f"The best, {leader}, scores {self.mean[leader]:.3f} on {self.metric}, below the floor of {self.floor:.3f}",
             )
         rivals = [name for name in self.entries if name != leader]
-        if rivals and self._clears_floor(leader) and all(self._beats(leader, rival) for rival in rivals):
+        beaten = bool(rivals) and all(self._beats(leader, rival) for rival in rivals)
+        if beaten and self._clears_floor(leader) and self._settled(leader):
             closest = min(rivals, key=lambda rival: self.mean[leader] - self.mean[rival])
             return self._say("superior", leader, f"{leader} beats every other candidate, {self._versus(leader, closest)}")
-        proven = [name for name in good if self._clears_floor(name) and self._holds_up(name)]
+        proven = [name for name in good if self._clears_floor(name) and self._settled(name) and self._holds_up(name)]
         if proven:
             cheapest = min(proven, key=self.cheapness)
             return self._say("cheapest non-inferior", cheapest, self._why_cheapest(cheapest, leader))
@@ -142,6 +172,13 @@ class _Race:
         """Not worse by the margin than any other entry."""
         return all(self.p_not_worse[name, other] < ALPHA_NOT_WORSE for other in self.entries if other != name)
 
+    def _settled(self, name: str) -> bool:
+        """Whether equal scores of candidates that answer differently are enough to take one for the other."""
+        return not self.unlike[name] or score_test(self._same(), -self.margin) < ALPHA_NOT_WORSE
+
+    def _same(self) -> BoundedValues:
+        return BoundedValues(np.zeros(len(self.table.items)), self.table.groups, -1.0, 1.0)
+
     def _clears_floor(self, name: str) -> bool:
         return not 0 < self.least < 1 or score_test(self._sample(self.row[name], low=0.0), self.least) < ALPHA_NOT_WORSE
 
@@ -149,8 +186,8 @@ class _Race:
         found = self.contrasts.get((a, b))
         return found.p_not_worse if found else self.contrasts[b, a].p_not_worse_reverse
 
-    def _sample(self, values: np.ndarray, *, low: float = -1.0) -> BoundedValues:
-        return BoundedValues(values, self.table.groups, low, 1.0)
+    def _sample(self, values: Array, *, low: float = -1.0) -> BoundedValues:
+        return sample_of(values, self.table.groups, low=low, high=1.0)
 
     def _further_questions(self, good: Sequence[str]) -> int | None:
         """Fewest further questions with which a good one would be superior or not worse than all, at the effects seen."""
@@ -160,6 +197,9 @@ class _Race:
         for name in good:
             alone = self._sample(self.row[name], low=0.0)
             clear = questions_needed(alone, self.least, alpha=ALPHA_NOT_WORSE, two_sided=False) if 0 < self.least < 1 else 0.0
+            if self.unlike[name]:
+                same = questions_needed(self._same(), -self.margin, alpha=ALPHA_NOT_WORSE, two_sided=False)
+                clear = max(clear, same)
             rivals = [self._sample(self.row[name] - self.row[other]) for other in self.entries if other != name]
             alpha = ALPHA_SUPERIOR / max(1, self.pairs)
             beat = [questions_needed(one, 0.0, alpha=alpha, two_sided=True) for one in rivals]
@@ -179,6 +219,8 @@ class _Race:
         if rivals:
             close = min(rivals, key=lambda rival: abs(self.mean[leader] - self.mean[rival]))
             why = f"{leader} scores best but is not shown to be better than {close} or as good, {self._versus(leader, close)}"
+        elif not self._settled(leader):
+            why = f"{leader} scores best, the same as {self.unlike[leader][0]} on every question, but with other answers"
         else:
             why = f"{leader} scores best with {self.mean[leader]:.3f} but is not shown to be above {self.least:.3f}"
         settle = f"; about {further} further questions would settle it" if further else ""
@@ -203,6 +245,10 @@ class _Race:
         text = f"{len(self.table.items)} questions in {len(sizes)} independent groups"
         if len(sizes) > 1 and 2 * sizes.max() >= len(self.table.items):
             text += f", one of which holds {100 * sizes.max() / len(self.table.items):.0f} % of them"
+        if self.claim == "the method":
+            text += f"; a claim about the method, from {self.table.seeds} training seeds"
+        elif self.table.seeds > 1:
+            text += f"; a claim about these weights, averaged over {self.table.seeds} training seeds"
         return text
 
     def _comparison(self, a: str, b: str) -> Comparison:

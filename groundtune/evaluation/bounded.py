@@ -5,7 +5,8 @@ the null, from the restricted maximum-likelihood estimate, and so hold up with f
 tests and the bootstrap do not. Here the same for any bounded values: the restricted estimate is the nonparametric one over all
 distributions within the bounds (empirical likelihood, Owen 1988, with the bound itself as a further support point). For
 ungrouped values -1, 0, 1 it is Tango's, for 0, 1 Wilson's. Groups enter as the design effect of a cluster sample, with the t
-distribution for the number of groups (Rao and Scott 1992; Korn and Graubard 1998). None of it is in scipy, statsmodels or arch.
+distribution for the number of groups (Rao and Scott 1992; Korn and Graubard 1998). What training seeds add to the variance of
+the mean (see `crossed`) is added to it. None of it is in scipy, statsmodels or arch.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class BoundedValues:
     """Smallest value that an item can have."""
     high: float
     """Largest one."""
+    seed_variance: float = 0.0
+    """Variance that training seeds add to the mean; 0 when the claim is about these weights."""
+    freedom: float = float("inf")
+    """Degrees of freedom that the seeds leave."""
 
     @property
     def group_count(self) -> int:
@@ -46,13 +51,18 @@ class BoundedValues:
     def clustered(self) -> bool:
         return self.group_count < len(self.values)
 
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom of the reference distribution; infinite means normal."""
+        return min(self.freedom, self.group_count - 1 if self.clustered else float("inf"))
+
 
 def score_test(sample: BoundedValues, null: float) -> float:
     """One-sided p-value of "the mean is at most `null`", for `null` strictly between the bounds. 1 when all is one group."""
     if sample.group_count < 2:
         return 1.0
-    z = _item_statistic(sample, null) / float(np.sqrt(design_effect(sample)))
-    return float(t.sf(z, sample.group_count - 1) if sample.clustered else norm.sf(z))
+    z = _statistic(sample, null, design_effect(sample))
+    return float(t.sf(z, sample.degrees) if np.isfinite(sample.degrees) else norm.sf(z))
 
 
 def score_interval(sample: BoundedValues, *, level: float) -> tuple[float, float]:
@@ -60,16 +70,16 @@ def score_interval(sample: BoundedValues, *, level: float) -> tuple[float, float
     if sample.group_count < 2:
         return sample.low, sample.high
     tail = (1 - level) / 2
-    quantile = t.isf(tail, sample.group_count - 1) if sample.clustered else norm.isf(tail)
-    wanted = float(quantile * np.sqrt(design_effect(sample)))
+    wanted = float(t.isf(tail, sample.degrees) if np.isfinite(sample.degrees) else norm.isf(tail))
+    enlarged = design_effect(sample)
     width = sample.high - sample.low
     bottom, top = sample.low + _EDGE * width, sample.high - _EDGE * width
     start = min(max(float(sample.values.mean()), bottom), top)
 
     def edge(end: float, sign: float, bound: float) -> float:
-        if start == end or sign * _item_statistic(sample, end) <= wanted:
+        if start == end or sign * _statistic(sample, end, enlarged) <= wanted:
             return bound
-        return float(brentq(lambda null: sign * _item_statistic(sample, null) - wanted, end, start, xtol=1e-10))
+        return float(brentq(lambda null: sign * _statistic(sample, null, enlarged) - wanted, end, start, xtol=1e-10))
 
     return edge(bottom, 1.0, sample.low), edge(top, -1.0, sample.high)
 
@@ -103,11 +113,11 @@ def null_deviation(sample: BoundedValues, null: float) -> float:
     return float(np.sqrt(_variance_under(sample, null) * design_effect(sample)))
 
 
-def _item_statistic(sample: BoundedValues, null: float) -> float:
-    """z of "the mean is `null`" as if items were independent: positive when the mean lies above it."""
+def _statistic(sample: BoundedValues, null: float, enlarged: float) -> float:
+    """z of "the mean is `null`", given the design effect: positive when the mean lies above it."""
     gain = float(sample.values.mean()) - null
-    variance = _variance_under(sample, null)
-    return gain * float(np.sqrt(len(sample.values) / variance)) if variance > 0 else 0.0
+    variance = _variance_under(sample, null) * enlarged / len(sample.values) + sample.seed_variance
+    return gain / float(np.sqrt(variance)) if variance > 0 else 0.0
 
 
 def _variance_under(sample: BoundedValues, null: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from groundtune.errors import DataError, ModelFailure
 from groundtune.interfaces import Progress, Respondent
 from groundtune.scoring import metric
+from groundtune.scoring.settings import NOTHING_SET, Settings
 from groundtune.store.stages import Stages
 from groundtune.types import Answer, Citation, Evidence, Example, Message, Score, Usage
 
@@ -29,6 +30,7 @@ def evaluate(
     fold: int = 0,
     seed: int = 0,
     show_evidence: bool = False,
+    settings: Settings = NOTHING_SET,
     progress: Progress | None = None,
 ) -> list[Score]:
     """Ask every example once and score the answers; scores in order of item id.
@@ -36,9 +38,10 @@ def evaluate(
     The respondent sees what `blind` leaves of an item. `key` is the JSON of all that its answers depend on besides the items:
     settings, weights, engine, index version, seed. Batches are cut from sorted ids and cached one by one, so an interrupted
     evaluation continues where it stopped and a second one asks nothing. Scoring is not cached: metrics are pure and cheap.
-    Raises DataError for ids that occur twice, UsageError for an unknown metric, ModelFailure when answers are missing.
+    `settings` are what some metrics need. Raises DataError for ids that occur twice, UsageError for an unknown metric,
+    ModelFailure when answers are missing.
     """
-    chosen = {name: metric(name) for name in metrics}
+    chosen = {name: metric(name, settings=settings) for name in metrics}
     by_id = {example.id: example for example in examples}
     if len(by_id) < len(examples):
         double = Counter(example.id for example in examples).most_common(1)[0][0]

@@ -17,6 +17,7 @@ from groundtune.plugins import load
 MODELS = {
     "embedded": "groundtune.models.openvino:load",
     "fake": "groundtune.models.fake:FakeModel",
+    "fake-judge": "groundtune.models.fake_judge:FakeJudgeModel",
     "hf": "groundtune.models.hf:HfModel",
     "openai": "groundtune.models.openai:OpenAIModel",
 }

@@ -44,6 +44,7 @@ class FakeModel:
     """See the file's docstring for what it answers."""
 
     local = True
+    window: int | None = WINDOW
 
     def __init__(self, name: str, *, adapter: Path | None = None) -> None:
         """`name` is `echo`, `extract` or `constant=TEXT`. Raises NotFound for others and for a damaged adapter."""

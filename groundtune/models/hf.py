@@ -30,7 +30,8 @@ class HfModel:
         """`name` is a model folder, a hub id or an embedded model. Raises MissingExtra, NotFound, ModelFailure."""
         self.name = f"{provider}:{name}"
         home = weights.folder(name)
-        self._window = window(home)
+        self._limit = window(home)
+        self.window: int | None = self._limit
         self._model, self._tokenizer = weights.torch_model(str(home), dtype=dtype, adapter=adapter)
         import torch
         import transformers
@@ -53,7 +54,7 @@ class HfModel:
             raise UsageError(f"max_new_tokens is {max_new_tokens}; an answer needs at least one token.", subject=self.name)
         prompts = [self._tokenizer.render_ids(conversation) for conversation in conversations]
         for prompt in prompts:
-            check_window(prompt, max_new_tokens=max_new_tokens, window=self._window, model=self.name)
+            check_window(prompt, max_new_tokens=max_new_tokens, window=self._limit, model=self.name)
         found: list[Generation] = []
         for start in range(0, len(prompts), BATCH):
             found += self._batch(prompts[start : start + BATCH], max_new_tokens)

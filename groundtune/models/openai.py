@@ -33,6 +33,7 @@ class OpenAIModel:
     """A model behind `$OPENAI_BASE_URL` (which ends in `/v1` as a rule); `$OPENAI_API_KEY` is sent where it is set."""
 
     local = False
+    window: int | None = None
 
     def __init__(self, name: str, *, adapter: Path | None = None, backoff: float = 0.5, timeout: float = 120.0) -> None:
         """`backoff` and `timeout` in seconds. Raises UsageError without a server, and for an adapter."""

@@ -60,7 +60,8 @@ class OpenVinoModel:
         self.name = f"embedded:{name}"
         home = weights.folder(name)
         self._tokenizer = ChatTokenizer.from_folder(home)
-        self._window = window(home)
+        self._limit = window(home)
+        self.window: int | None = self._limit
         tuned = adapters.digest(adapter) if adapter else ""
         identity = [weights.digest(home), tuned, self._tokenizer.fingerprint, openvino_genai.__version__]
         settings = [str(PROPERTIES), str(MAX_BATCHED_TOKENS), str(FORMAT)]
@@ -73,7 +74,7 @@ class OpenVinoModel:
             raise UsageError(f"max_new_tokens is {max_new_tokens}; an answer needs at least one token.", subject=self.name)
         prompts = [self._tokenizer.render_ids(conversation) for conversation in conversations]
         for prompt in prompts:
-            check_window(prompt, max_new_tokens=max_new_tokens, window=self._window, model=self.name)
+            check_window(prompt, max_new_tokens=max_new_tokens, window=self._limit, model=self.name)
         if not prompts:
             return []
         config = self._genai.GenerationConfig(

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundtune.answer.assistant import Assistant
 from groundtune.answer.retrieval import WorkspaceRetriever
-from groundtune.candidates.build import build
+from groundtune.candidates.build import Answerer, build_any
 from groundtune.candidates.open import find_weights, newest, open_workshop
-from groundtune.candidates.standard import standard_candidate
-from groundtune.config import FILE_NAME, default_config_text
+from groundtune.candidates.recipes import candidate_named
+from groundtune.config import FILE_NAME, default_config_text, known_names
 from groundtune.dataset.read import read_questions
 from groundtune.demo import copy_to
 from groundtune.errors import NotFound, UsageError
@@ -86,11 +85,17 @@ def ask(
         return assistant.ask(question, caller=_caller(workspace, principals), history=history)
 
 
-def open_assistant(workspace: Workspace, *, candidate: str | None = None) -> Assistant:
+def open_assistant(workspace: Workspace, *, candidate: str | None = None) -> Answerer:
     """The assistant of a candidate, ready to be asked again and again while the workspace is open."""
     report = newest(workspace, verb="decide")
     name = candidate or _chosen(report) or ("rag" if workspace.config.documents else "few_shot")
-    recipe = standard_candidate(name, config=workspace.config, label_task=workspace.config.metric == "label_accuracy")
+    if candidate is None and report is not None and name not in known_names(workspace.config.candidates):
+        raise UsageError(
+            "the newest decision chose a candidate that groundtune.toml does not hold.",
+            subject=name,
+            remedy=f"Write [candidates.{name}], or name the candidate that is to answer.",
+        )
+    recipe = candidate_named(name, config=workspace.config, label_task=workspace.config.metric == "label_accuracy")
     examples: tuple[Example, ...] = ()
     if (recipe.examples is not None or recipe.prompt == "label") and workspace.questions.exists():
         examples = read_questions(workspace.questions).examples
@@ -99,7 +104,7 @@ def open_assistant(workspace: Workspace, *, candidate: str | None = None) -> Ass
     weights = None
     if recipe.tuning is not None:
         weights = find_weights(workspace, _weights_of(workspace, name, report))
-    return build(recipe, workshop=workshop, train_examples=examples, weights=weights)
+    return build_any(recipe, workshop=workshop, train_examples=examples, weights=weights)
 
 
 def _chosen(report: Any) -> str | None:

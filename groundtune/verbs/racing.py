@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from groundtune.candidates.build import tune
 from groundtune.candidates.open import remember_run, remember_weights, weights_folder
-from groundtune.candidates.standard import STANDARD, standard_candidate
-from groundtune.config import FILE_NAME, Config, default_config_text
+from groundtune.candidates.recipes import candidate_named
+from groundtune.config import FILE_NAME, STANDARD, Config, default_config_text, known_names
 from groundtune.decision.decide import Decision, candidate_reports, load_report, run_race
 from groundtune.decision.decide import decide as decide_workspace
 from groundtune.decision.plan import Plan
@@ -44,7 +45,7 @@ def train(candidate: str, *, root: Path | str = ".", progress: Progress | None =
     not the weights that were measured.
     """
     with Workspace.open(root) as workspace, workspace.lock():
-        recipe = standard_candidate(candidate, config=workspace.config)
+        recipe = candidate_named(candidate, config=workspace.config)
         if recipe.tuning is None:
             tuned = ", ".join(name for name in STANDARD if "tuned" in name)
             raise UsageError(
@@ -105,7 +106,7 @@ def decide(
     out: Path | str | None = None,
     model: str | None = None,
     metric: str | None = None,
-    candidates: Sequence[str] | None = None,
+    candidates: Sequence[str | Callable[..., Any]] | None = None,
     budget: str | None = None,
     plan_only: bool = False,
     announce: Callable[[Plan], None] | None = None,
@@ -116,6 +117,9 @@ def decide(
     With `root`, a workspace. Without one, `questions` and `out` (and `documents`, if there are any): `out` becomes a
     workspace in which everything belongs to the one principal `local`. `announce` is called with the plan before anything is
     spent; repeating an interrupted call continues it. The report lies in the workspace: report.json, report.md, report.html.
+
+    `candidates` are names, or Python functions that answer: `function(question)`, which get `history` and `principals` too
+    where they have such parameters. Their answers are kept under the attribute `version` of the function, if it has one.
     """
     with _open(root, documents=documents, questions=questions, out=out) as workspace:
         changes: dict[str, object] = {"model": model, "metric": metric}
@@ -123,14 +127,36 @@ def decide(
         changes["questions"] = str(Path(questions).resolve()) if questions is not None else None
         update = {key: value for key, value in changes.items() if value is not None}
         workspace.config = _changed(workspace.config, update)
+        names, functions = _named(candidates or workspace.config.decision.candidates, known_names(workspace.config.candidates))
         return decide_workspace(
             workspace,
-            names=tuple(candidates or workspace.config.decision.candidates),
+            names=names,
+            functions=functions,
             budget=budget,
             plan_only=plan_only,
             announce=announce,
             progress=progress,
         )
+
+
+def _named(
+    candidates: Sequence[str | Callable[..., Any]], taken: Sequence[str]
+) -> tuple[tuple[str, ...], dict[str, Callable[..., Any]]]:
+    """The candidates' names, and the callables among them by theirs. Raises UsageError for a name that cannot stand."""
+    names: list[str] = []
+    functions: dict[str, Callable[..., Any]] = {}
+    for candidate in candidates:
+        if isinstance(candidate, str):
+            names.append(candidate)
+            continue
+        name = getattr(candidate, "__name__", type(candidate).__name__)
+        if not callable(candidate) or not name.isidentifier():
+            raise UsageError("is neither a candidate's name nor a function with a name.", subject=repr(candidate))
+        if name in taken or name in functions:
+            raise UsageError("there is a candidate of this name already.", subject=name, remedy="Give the function another.")
+        functions[name] = candidate
+        names.append(name)
+    return tuple(names), functions
 
 
 def _changed(config: Config, update: dict[str, object]) -> Config:
