@@ -15,6 +15,7 @@ from groundtune.config.tree import (
     Readers,
     Retrieval,
     Training,
+    Upkeep,
     load_config,
     load_readers,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Readers",
     "Retrieval",
     "Training",
+    "Upkeep",
     "compile_glob",
     "default_config_text",
     "load_config",

@@ -167,6 +167,22 @@ class Decision(_Section):
     max_p95_seconds: Annotated[float, Field(gt=0)] | None = None
     max_cost_per_1000: Amount | None = None
     """In the currency of `[prices]`, per 1,000 answers."""
+    max_memory_gb: Annotated[float, Field(gt=0)] | None = None
+    """GiB that a process which only answers may hold; setting it has it measured, one process a candidate."""
+    max_staleness_hours: Annotated[float, Field(gt=0)] | None = None
+    """Oldest that the facts in an answer may be; see `[upkeep]`."""
+    reader: bool = False
+    """Train the reader probe, once a model, where the budget holds it."""
+
+
+class Upkeep(_Section):
+    """How the assistant will be kept current; what is left out is not guessed."""
+
+    sync_hours: Annotated[float, Field(ge=0)] | None = None
+    """Longest time between two syncs of the documents."""
+    refresh_hours: Annotated[float, Field(gt=0)] | None = None
+    """Time between two trainings of the weights."""
+    questions_per_day: Annotated[float, Field(gt=0)] | None = None
 
 
 class ModelPrice(_Section):
@@ -198,6 +214,7 @@ class Config(_Section):
     training: Training = Training()
     decision: Decision = Decision()
     prices: Prices = Prices()
+    upkeep: Upkeep = Upkeep()
 
 
 def load_config(path: Path) -> Config:

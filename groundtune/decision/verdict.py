@@ -51,6 +51,7 @@ def decide_verdict(
     margin: float,
     floor: float | None = None,
     seed: int = 0,
+    compare: Callable[..., Contrast] = contrast,
 ) -> Finding:
     """The verdict on candidates that meet the constraints, and the comparisons behind it.
 
@@ -64,7 +65,7 @@ def decide_verdict(
     every item are one entry of the family, represented by their cheapest. Ties of cost go to the better mean, then to the one
     given first. Whoever wins must also be shown, one-sided at 2.5 %, to lie above the floor less the margin, by default above
     the best constant answer, because the best of several that know nothing may clear the floor by luck. The order of items and
-    the names of candidates and groups change nothing.
+    the names of candidates and groups change nothing. `compare` stands in for `contrast` where its results are remembered.
     """
     table = score_table(scores, metric=metric)
     wanted = set(table.items)
@@ -75,7 +76,7 @@ def decide_verdict(
     if not wanted:
         reason = "No candidate meets the constraints." if not scores else f"No question can be scored by {metric}."
         return Finding(Verdict("none good enough", None, None, reason), (), floor, constant)
-    race = _Race(table, metric=metric, costs=costs, margin=margin, floor=floor, seed=seed)
+    race = _Race(table, metric=metric, costs=costs, margin=margin, floor=floor, seed=seed, compare=compare)
     return Finding(race.verdict(), race.comparisons(), floor, constant)
 
 
@@ -83,7 +84,15 @@ class _Race:
     """One family of comparisons, computed once."""
 
     def __init__(
-        self, table: ScoreTable, *, metric: str, costs: Mapping[str, float], margin: float, floor: float, seed: int
+        self,
+        table: ScoreTable,
+        *,
+        metric: str,
+        costs: Mapping[str, float],
+        margin: float,
+        floor: float,
+        seed: int,
+        compare: Callable[..., Contrast],
     ) -> None:
         self.table, self.metric, self.margin, self.floor = table, metric, margin, floor
         self.least = floor - margin
@@ -104,7 +113,7 @@ class _Race:
         self.pairs = len(pairs)
         level = simultaneous_level(len(pairs))
         self.contrasts: dict[tuple[str, str], Contrast] = {
-            (a, b): contrast(self.row[a], self.row[b], table.groups, margin=margin, level=level, seed=seed) for a, b in pairs
+            (a, b): compare(self.row[a], self.row[b], table.groups, margin=margin, level=level, seed=seed) for a, b in pairs
         }
         adjusted = holm([found.p_value for found in self.contrasts.values()])
         self.p_adjusted = {frozenset(pair): p for pair, p in zip(self.contrasts, adjusted, strict=True)}
