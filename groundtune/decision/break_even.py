@@ -37,9 +37,7 @@ class BreakEven:
     words: str
 
 
-def running(
-    reports: Mapping[str, CandidateReport], *, indexing_seconds: float, prices: Prices
-) -> dict[str, Running]:
+def running(reports: Mapping[str, CandidateReport], *, indexing_seconds: float, prices: Prices) -> dict[str, Running]:
     """What every candidate that ran costs over time.
 
     A refresh trains tuned weights again and indexes all documents again: the most that a refresh can take, since unchanged
@@ -59,8 +57,9 @@ def break_evens(
     reports: Mapping[str, CandidateReport], costs: Mapping[str, Running], *, upkeep: Upkeep, currency: str
 ) -> tuple[BreakEven, ...]:
     """Every untuned candidate with retrieval against every tuned one."""
-    retrieving = [name for name in costs if reports[name].candidate.context is not None and reports[name].candidate.tuning is None]
-    tuned = [name for name in costs if reports[name].candidate.tuning is not None]
+    recipes = {name: reports[name].candidate for name in costs}
+    retrieving = [name for name, recipe in recipes.items() if recipe.context is not None and recipe.tuning is None]
+    tuned = [name for name, recipe in recipes.items() if recipe.tuning is not None]
     return tuple(
         break_even(costs[one], costs[other], planned=planned_questions(upkeep), currency=currency)
         for one in retrieving

@@ -8,24 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, insert, select
-
-from groundtune.candidates.open import newest, remember_run, remember_weights, weights_folder
-from groundtune.decision.assemble import assemble
-from groundtune.decision.costs import cost_of
+from groundtune.candidates.open import remember_run, remember_weights, weights_folder
+from groundtune.decision.assemble import Result, assemble
+from groundtune.decision.break_even import break_evens, running
+from groundtune.decision.constraints import Limits, breaches
+from groundtune.decision.ledger import look, next_run
+from groundtune.decision.measures import candidate_reports, constrained_figures, indexing_seconds, shared_prices
 from groundtune.decision.plan import Plan, parse_budget, remember_training_pace
 from groundtune.decision.probes import Decomposition, decompose
 from groundtune.decision.race import Outcome, Race
 from groundtune.decision.report import write_report, write_scores
+from groundtune.decision.sensitivity import sensitivity
 from groundtune.decision.setup import Setup, plan_race, set_up
 from groundtune.decision.verdict import decide_verdict
-from groundtune.errors import NotFound, UsageError
-from groundtune.evaluation.statistics import mean_interval
+from groundtune.errors import UsageError
 from groundtune.interfaces import Progress
-from groundtune.store.stages import digest
-from groundtune.store.tables import looks, runs
 from groundtune.store.workspace import Workspace
-from groundtune.types import Candidate, CandidateReport, Interval, Usage, Verdict
+from groundtune.types import Candidate, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,41 +66,69 @@ def decide(
             raise UsageError(
                 "no candidate fits the budget.", subject=str(budget), remedy="Raise the budget or name fewer candidates."
             )
+        run, folder = next_run(workspace)
         started = time.time()
         outcome = run_race(setup, raced, progress=progress)
-        reports = candidate_reports(setup, raced, outcome)
-        excluded = {name: reason for name, report in reports.items() if (reason := _breach(report, setup))}
-        found = decide_verdict(
-            {name: scores for name, scores in outcome.scores.items() if name not in excluded},
-            metric=setup.task.metric,
-            examples=setup.task.examples,
-            costs={name: report.cost.per_1000_answers if report.cost else 0.0 for name, report in reports.items()},
-            margin=workspace.config.decision.margin,
-            floor=workspace.config.decision.floor,
-            seed=workspace.config.decision.seed,
-        )
-        run, folder = _next_run(workspace)
-        fingerprint = digest([[example.id, example.question, example.answers] for example in setup.task.examples])
-        looked = _look(workspace, run, fingerprint, len(setup.task.test_ids))
-        write_scores(
-            folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), outcome.probe) for score in scores]
-        )
-        report = assemble(
-            setup,
-            plan=plan,
-            outcome=outcome,
-            reports=reports,
-            excluded=excluded,
-            found=found,
-            decomposition=_decomposition(setup, outcome),
-            run=run,
-            fingerprint=fingerprint,
-            looks=looked,
-            scores=(folder / "scores.jsonl").relative_to(workspace.root).as_posix(),
-        )
+        result = conclude(setup, plan=plan, outcome=outcome, raced=raced, run=run, folder=folder, progress=progress)
+        report = assemble(setup, result)
         write_report(report, workspace.root)
         remember_run(workspace, verb="decide", content=report, run=run, seconds=time.time() - started)
-    return Decision(plan=plan, out=workspace.root, verdict=found.verdict, report=report)
+    return Decision(plan=plan, out=workspace.root, verdict=result.found.verdict, report=report)
+
+
+def conclude(
+    setup: Setup,
+    *,
+    plan: Plan,
+    outcome: Outcome,
+    raced: Sequence[Candidate],
+    run: str,
+    folder: Path,
+    progress: Progress | None,
+) -> Result:
+    """From what was measured to the verdict, what would change it, and the entry in the ledger of looks."""
+    workspace, config, task = setup.workspace, setup.workspace.config, setup.task
+    reports = candidate_reports(setup, raced, outcome)
+    figures = constrained_figures(setup, reports, outcome, progress=progress)
+    limits = Limits.of(config.decision, currency=config.prices.currency)
+    excluded = {name: "; ".join(broken) for name, one in figures.items() if (broken := breaches(one, limits))}
+    found = decide_verdict(
+        {name: scores for name, scores in outcome.scores.items() if name not in excluded},
+        metric=task.metric,
+        examples=task.examples,
+        costs={name: report.cost.per_1000_answers if report.cost else 0.0 for name, report in reports.items()},
+        margin=config.decision.margin,
+        floor=config.decision.floor,
+        seed=config.decision.seed,
+    )
+    changes = sensitivity(
+        outcome.scores,
+        metric=task.metric,
+        examples=task.examples,
+        measured=figures,
+        limits=limits,
+        prices=shared_prices(setup, reports),
+        margin=config.decision.margin,
+        floor=config.decision.floor,
+        seed=config.decision.seed,
+    )
+    costs = running(reports, indexing_seconds=indexing_seconds(workspace), prices=config.prices)
+    looked = look(workspace, run, fingerprint=task.fingerprint, items=len(task.test_ids))
+    write_scores(folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), outcome.probe) for score in scores])
+    return Result(
+        run=run,
+        looks=looked,
+        scores=(folder / "scores.jsonl").relative_to(workspace.root).as_posix(),
+        plan=plan,
+        outcome=outcome,
+        reports=reports,
+        figures=figures,
+        excluded=excluded,
+        found=found,
+        sensitivity=changes,
+        break_evens=break_evens(reports, costs, upkeep=config.upkeep, currency=config.prices.currency),
+        decomposition=_decomposition(setup, outcome),
+    )
 
 
 def run_race(setup: Setup, raced: Sequence[Candidate], *, progress: Progress | None) -> Outcome:
@@ -130,54 +157,6 @@ def run_race(setup: Setup, raced: Sequence[Candidate], *, progress: Progress | N
     return outcome
 
 
-def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome) -> dict[str, CandidateReport]:
-    """Means, intervals, latency and cost of every candidate that ran."""
-    reports: dict[str, CandidateReport] = {}
-    for candidate in raced:
-        scores = outcome.scores[candidate.name]
-        metrics: dict[str, float] = {}
-        intervals: dict[str, Interval] = {}
-        for metric in setup.task.metrics:
-            scored = [score for score in scores if metric in score.metrics]
-            if scored:
-                values = [score.metrics[metric] for score in scored]
-                metrics[metric] = sum(values) / len(values)
-                intervals[metric] = mean_interval(
-                    values, [score.group for score in scored], seed=setup.workspace.config.decision.seed
-                )
-        tokens = Usage(
-            round(sum(score.usage.input_tokens for score in scores) / len(scores)),
-            round(sum(score.usage.output_tokens for score in scores) / len(scores)),
-        )
-        latency = outcome.latency.get(candidate.name)
-        cost = cost_of(
-            candidate,
-            local=setup.workshop.model(candidate.model).local,
-            latency=latency,
-            tokens=tokens,
-            training_seconds=[weights.result.seconds for weights in outcome.weights.get(candidate.name, ())],
-            prices=setup.workspace.config.prices,
-        )
-        reports[candidate.name] = CandidateReport(candidate, metrics, intervals, len(scores), latency, cost, tokens)
-    return reports
-
-
-def _breach(report: CandidateReport, setup: Setup) -> str:
-    """The constraint that a candidate breaks, in words; empty when it keeps all of them."""
-    limits = setup.workspace.config.decision
-    if limits.max_p95_seconds is not None and report.latency is not None and report.latency.p95 > limits.max_p95_seconds:
-        return f"p95 latency {report.latency.p95:.2f} s is above {limits.max_p95_seconds} s"
-    if (
-        limits.max_cost_per_1000 is not None
-        and report.cost is not None
-        and report.cost.per_1000_answers > limits.max_cost_per_1000
-    ):
-        return f"1,000 answers cost {report.cost.per_1000_answers:.4f} {report.cost.currency}, above {limits.max_cost_per_1000}"
-    if limits.must_cite and report.candidate.context is None:
-        return "it cannot cite, and citations are required"
-    return ""
-
-
 def _decomposition(setup: Setup, outcome: Outcome) -> Decomposition | None:
     """Along the path of the untuned retrieval candidate, on the items that the gold-evidence probe answered."""
     retriever = setup.workshop.retriever
@@ -191,28 +170,3 @@ def _decomposition(setup: Setup, outcome: Outcome) -> Decomposition | None:
         metric=setup.task.metric,
         retriever=retriever,
     )
-
-
-def _next_run(workspace: Workspace) -> tuple[str, Path]:
-    with workspace.database.connect() as connection:
-        done = connection.scalar(select(func.count()).select_from(runs).where(runs.c.verb == "decide")) or 0
-    run = f"decide-{done + 1:04d}"
-    folder = workspace.state / "runs" / run
-    folder.mkdir(parents=True, exist_ok=True)
-    return run, folder
-
-
-def _look(workspace: Workspace, run: str, fingerprint: str, items: int) -> int:
-    """Write this look into the ledger; returns how many looks these items have had, this one included."""
-    with workspace.database.begin() as connection:
-        connection.execute(insert(looks).values(run=run, split="test", digest=fingerprint, items=items, created=time.time()))
-        return connection.scalar(select(func.count()).select_from(looks).where(looks.c.digest == fingerprint)) or 1
-
-
-def load_report(workspace: Workspace, run: str | None = None) -> dict[str, Any]:
-    """The report of a run, by default the newest. Raises NotFound."""
-    report: dict[str, Any] | None = newest(workspace, verb="decide", run=run)
-    if report is None:
-        what = "there is no such decision." if run else "nothing was decided yet."
-        raise NotFound(what, subject=run or str(workspace.root), remedy="Run: groundtune decide")
-    return report

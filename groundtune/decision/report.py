@@ -69,7 +69,9 @@ def write_report(report: Mapping[str, Any], folder: Path) -> ReportFiles:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=_number, points=_points, seconds=_seconds, minutes=_minutes, interval=_interval, p=_p)
+    environment.filters.update(
+        number=_number, points=_points, seconds=_seconds, minutes=_minutes, interval=_interval, p=_p, memory=_memory
+    )
     files = ReportFiles(folder / "report.json", folder / "report.md", folder / "report.html")
     texts = {
         files.json: json.dumps(report, indent=2, ensure_ascii=False, sort_keys=True) + "\n",
@@ -102,6 +104,11 @@ def _seconds(value: float | None) -> str:
 
 def _minutes(value: float) -> str:
     return f"{value / 60:.1f} min"
+
+
+def _memory(candidate: Mapping[str, Any]) -> str:
+    held = candidate["memory_gb"]
+    return "" if held is None else f"; answering takes {held:.2f} GiB of memory"
 
 
 def _p(value: float) -> str:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from groundtune.decision.constraints import Limits, Measured, breaches
 from groundtune.decision.verdict import decide_verdict
@@ -61,8 +61,9 @@ class Change:
     now: float | None
     """Its value in this decision; None when there is no such limit."""
     direction: Direction
-    at: float
-    """The break point, in the lever's own unit. A switch such as must_cite changes "if" it is turned to this, 0 or 1."""
+    at: float | None
+    """The break point, in the lever's own unit; None when any limit at all is one. A switch such as must_cite changes "if" it
+    is turned to this, 0 or 1."""
     outcome: Outcome
     words: str
 
@@ -161,9 +162,7 @@ class _Search:
                     else:
                         other = middle
                 outcome = self._outcome(margin=other)
-                words = (
-                    f"With a margin {direction} {100 * other:.1f} points (now {100 * self._margin:g}), {outcome.words()}."
-                )
+                words = f"With a margin {direction} {100 * other:.1f} points (now {100 * self._margin:g}), {outcome.words()}."
                 yield Change("margin", self._margin, "below" if direction == "below" else "above", other, outcome, words)
                 break
 
@@ -176,13 +175,15 @@ class _Search:
             set_to = f"now {now:g} {unit}".rstrip() if now is not None else "none now"
             unit = unit or self._limits.currency
             for value in reversed([value for value in values if value <= current]):
-                outcome = self._outcome(limits=replace(self._limits, **{lever: math.nextafter(value, -math.inf)}))
+                outcome = self._outcome(limits=_limited(self._limits, lever, math.nextafter(value, -math.inf)))
                 if outcome != self._base:
-                    words = f"With {name} limited to less than {value:.4g} {unit} ({set_to}), {outcome.words()}."
-                    yield Change(f"decision.{lever}", now, "below", value, outcome, words)
+                    finite = math.isfinite(value)
+                    what = f"{name} limited to less than {value:.4g} {unit}" if finite else f"any limit on {name}"
+                    words = f"With {what} ({set_to}), {outcome.words()}."
+                    yield Change(f"decision.{lever}", now, "below", value if finite else None, outcome, words)
                     break
-            for value in [value for value in values if value > current]:
-                outcome = self._outcome(limits=replace(self._limits, **{lever: value}))
+            for value in [value for value in values if current < value < math.inf]:
+                outcome = self._outcome(limits=_limited(self._limits, lever, value))
                 if outcome != self._base:
                     words = f"With {name} allowed up to {value:.4g} {unit} ({set_to}), {outcome.words()}."
                     yield Change(f"decision.{lever}", now, "above", value, outcome, words)
@@ -241,9 +242,14 @@ class _Search:
         )
 
 
+def _limited(limits: Limits, lever: str, value: float) -> Limits:
+    change: dict[str, Any] = {lever: value}
+    return replace(limits, **change)
+
+
 def _figure(found: Measured, lever: str) -> float | None:
     if lever == "max_staleness_hours":
-        return found.staleness.hours if found.staleness is not None and math.isfinite(found.staleness.hours) else None
+        return found.staleness.hours if found.staleness is not None else None
     values = {
         "max_p95_seconds": found.p95_seconds,
         "max_cost_per_1000": found.cost_per_1000,
@@ -256,7 +262,9 @@ def _remembered(compare: Callable[..., Contrast]) -> Callable[..., Contrast]:
     """`contrast`, computed once a pair: of a comparison only the test of "worse by the margin" knows the margin."""
     known: dict[tuple[bytes, bytes, bytes], Contrast] = {}
 
-    def remembered(first: Array, second: Array, groups: Codes, *, margin: float, level: float = 0.95, seed: int = 0) -> Contrast:
+    def remembered(
+        first: Array, second: Array, groups: Codes, *, margin: float, level: float = 0.95, seed: int = 0
+    ) -> Contrast:
         key = first.tobytes(), second.tobytes(), groups.tobytes()
         if key not in known:
             known[key] = compare(first, second, groups, margin=margin, level=level, seed=seed)
@@ -271,7 +279,7 @@ def _remembered(compare: Callable[..., Contrast]) -> Callable[..., Contrast]:
 
 @contextmanager
 def _quick_collections() -> Iterator[None]:
-    """statsmodels collects garbage at every adjustment: nearly 0.2 s in a process that has loaded torch, and nothing here is."""
+    """statsmodels collects garbage at every adjustment: nearly 0.2 s in a process that has loaded torch."""
     gc.freeze()
     try:
         yield

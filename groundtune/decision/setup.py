@@ -13,6 +13,7 @@ from groundtune.candidates.build import Workshop, build, training_pairs
 from groundtune.candidates.open import open_workshop
 from groundtune.candidates.standard import standard_candidate
 from groundtune.dataset.read import read_questions
+from groundtune.decision.ledger import looks_before, warning
 from groundtune.decision.plan import Budget, Load, Plan, choose, measure_pace, stages_of
 from groundtune.decision.task import Task, prepare
 from groundtune.errors import DataError
@@ -144,6 +145,7 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
             probe_items=len(task.test_ids) if probed else 0,
         )
     groups = task.grouping().groups
+    again = warning(looks_before(setup.workspace, fingerprint=task.fingerprint) + 1)
     stages, left_out = choose(per_candidate, budget)
     return Plan(
         stages=tuple(stages),
@@ -155,7 +157,7 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
         smallest_p=smallest_p(groups),
         mde=minimum_detectable_effect(groups, comparisons=len(setup.candidates) * (len(setup.candidates) - 1) // 2),
         scheme=task.scheme,
-        notes=(*(str(problem) for problem in task.problems), *setup.notes),
+        notes=(*(str(problem) for problem in task.problems), *filter(None, [again]), *setup.notes),
     )
 
 

@@ -12,6 +12,7 @@ from groundtune.dataset.split import Grouping, assign_groups, folds, grouping, s
 from groundtune.errors import TooFewQuestions
 from groundtune.evaluation.statistics import groups_needed
 from groundtune.scoring import metric as find_metric
+from groundtune.store.stages import digest
 from groundtune.types import Example
 
 SEALED_FROM = 300
@@ -54,6 +55,11 @@ class Task:
     @property
     def test_ids(self) -> tuple[str, ...]:
         return tuple(sorted(item for fold in self.folds for item in fold.test))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the items: looks at the same ones are counted together."""
+        return digest([[example.id, example.question, example.answers] for example in self.examples])
 
     def by_id(self) -> dict[str, Example]:
         return {example.id: example for example in self.examples}
