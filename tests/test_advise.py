@@ -17,7 +17,7 @@ from groundtune.decision.advise import FactsChange, Situation, advise, questions
 from groundtune.errors import UsageError
 
 HELPDESK = Situation(
-    documents=True, facts_change="daily", rare_facts=True, labelled=100, strictness="free", citations=True, hardware="gpu"
+    documents=True, facts_change="daily", rare_facts=True, labelled=40, strictness="free", citations=True, hardware="gpu"
 )
 ROUTING = Situation(documents=False, facts_change="never", labelled=3000, strictness="strict", latency=0.2, hardware="cpu")
 

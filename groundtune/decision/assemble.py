@@ -11,10 +11,11 @@ from typing import Any
 from groundtune.candidates.build import Weights
 from groundtune.decision.break_even import BreakEven
 from groundtune.decision.constraints import Measured
+from groundtune.decision.explain import Probes
 from groundtune.decision.ledger import warning
 from groundtune.decision.plan import Plan, as_json
-from groundtune.decision.probes import Decomposition
-from groundtune.decision.race import Outcome
+from groundtune.decision.predictions import Scored
+from groundtune.decision.race import READER, Outcome
 from groundtune.decision.report import SCHEMA_VERSION, versions
 from groundtune.decision.sensitivity import Sensitivity
 from groundtune.decision.setup import Setup
@@ -44,13 +45,13 @@ class Result:
     found: Finding
     sensitivity: Sensitivity
     break_evens: Sequence[BreakEven]
-    decomposition: Decomposition | None
+    probes: Probes
+    predictions: Sequence[Scored]
 
 
 def assemble(setup: Setup, result: Result) -> dict[str, Any]:
     """report.json; see report.schema.json."""
     plan, outcome, reports, found = result.plan, result.outcome, result.reports, result.found
-    decomposition = result.decomposition
     task, config = setup.task, setup.workspace.config
     grouping = task.grouping()
     tested = set(task.test_ids)
@@ -96,7 +97,11 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
         "candidates": [
             *(_candidate(report, result, _abstention(task, outcome.scores[name])) for name, report in reports.items()),
             *(_absent(name, config.model, reason) for name, reason in setup.not_applicable.items()),
-            *(_absent(left.candidate, config.model, f"left out: {left.reason}") for left in plan.left_out),
+            *(
+                _absent(left.candidate, config.model, f"left out: {left.reason}")
+                for left in plan.left_out
+                if left.candidate != READER
+            ),
         ],
         "comparisons": [asdict(comparison) for comparison in found.comparisons],
         "decision": {
@@ -111,12 +116,8 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
         },
         "sensitivity": asdict(result.sensitivity),
         "break_even": [asdict(one) for one in result.break_evens],
-        "probes": {
-            "decomposition": None if decomposition is None else _decomposition(decomposition),
-            "not_applicable": ""
-            if decomposition
-            else "Not applicable: it needs documents, located evidence and the rag candidate.",
-        },
+        "probes": asdict(result.probes),
+        "predictions": [asdict(one) for one in result.predictions],
         "scores": result.scores,
         "versions": versions(),
         "notes": [*filter(None, [warning(result.looks)]), *setup.notes],
@@ -204,8 +205,3 @@ def _absent(name: str, model: str, reason: str) -> dict[str, Any]:
         "recipe": {},
         "not_applicable": reason,
     }
-
-
-def _decomposition(found: Decomposition) -> dict[str, Any]:
-    losses = {name: getattr(found, name) for name in ("retrieval_loss", "format_loss", "reading_loss")}
-    return {**asdict(found), **losses}

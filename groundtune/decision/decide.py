@@ -12,11 +12,12 @@ from groundtune.candidates.open import remember_run, remember_weights, weights_f
 from groundtune.decision.assemble import Result, assemble
 from groundtune.decision.break_even import break_evens, running
 from groundtune.decision.constraints import Limits, breaches
+from groundtune.decision.explain import Explainer
 from groundtune.decision.ledger import look, next_run
 from groundtune.decision.measures import candidate_reports, constrained_figures, indexing_seconds, shared_prices
 from groundtune.decision.plan import Plan, parse_budget, remember_training_pace
-from groundtune.decision.probes import Decomposition, decompose
-from groundtune.decision.race import Outcome, Race
+from groundtune.decision.predictions import Book
+from groundtune.decision.race import READER, Outcome, Race
 from groundtune.decision.report import write_report, write_scores
 from groundtune.decision.sensitivity import sensitivity
 from groundtune.decision.setup import Setup, plan_race, set_up
@@ -68,8 +69,12 @@ def decide(
             )
         run, folder = next_run(workspace)
         started = time.time()
-        outcome = run_race(setup, raced, progress=progress)
-        result = conclude(setup, plan=plan, outcome=outcome, raced=raced, run=run, folder=folder, progress=progress)
+        explainer = Explainer(setup, Book(folder / "predictions.json", fingerprint=setup.task.fingerprint))
+        reads = any(stage.candidate == READER for stage in plan.stages)
+        outcome = run_race(setup, raced, explainer=explainer, reads=reads, progress=progress)
+        result = conclude(
+            setup, plan=plan, outcome=outcome, raced=raced, run=run, folder=folder, explainer=explainer, progress=progress
+        )
         report = assemble(setup, result)
         write_report(report, workspace.root)
         remember_run(workspace, verb="decide", content=report, run=run, seconds=time.time() - started)
@@ -84,6 +89,7 @@ def conclude(
     raced: Sequence[Candidate],
     run: str,
     folder: Path,
+    explainer: Explainer,
     progress: Progress | None,
 ) -> Result:
     """From what was measured to the verdict, what would change it, and the entry in the ledger of looks."""
@@ -114,7 +120,8 @@ def conclude(
     )
     costs = running(reports, indexing_seconds=indexing_seconds(workspace), prices=config.prices)
     looked = look(workspace, run, fingerprint=task.fingerprint, items=len(task.test_ids))
-    write_scores(folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), outcome.probe) for score in scores])
+    probes = (outcome.probe, outcome.context, outcome.nearest, outcome.reader)
+    write_scores(folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), *probes) for score in scores])
     return Result(
         run=run,
         looks=looked,
@@ -127,12 +134,23 @@ def conclude(
         found=found,
         sensitivity=changes,
         break_evens=break_evens(reports, costs, upkeep=config.upkeep, currency=config.prices.currency),
-        decomposition=_decomposition(setup, outcome),
+        probes=explainer.explain(outcome),
+        predictions=explainer.book.scored({name: report.metrics.get(task.metric, 0.0) for name, report in reports.items()}),
     )
 
 
-def run_race(setup: Setup, raced: Sequence[Candidate], *, progress: Progress | None) -> Outcome:
-    """Run the race and remember its weights and this machine's training pace."""
+def run_race(
+    setup: Setup,
+    raced: Sequence[Candidate],
+    *,
+    progress: Progress | None,
+    explainer: Explainer | None = None,
+    reads: bool = False,
+) -> Outcome:
+    """Run the race and remember its weights and this machine's training pace.
+
+    `explainer` predicts each candidate before it is built; `reads` runs the reader probe, where there is one.
+    """
     workspace, decision = setup.workspace, setup.workspace.config.decision
     outcome = Race(
         task=setup.task,
@@ -144,6 +162,8 @@ def run_race(setup: Setup, raced: Sequence[Candidate], *, progress: Progress | N
         latency_requests=decision.latency_requests,
         seed=workspace.config.training.seed,
         progress=progress,
+        reader=setup.reader if reads else None,
+        before=explainer.predict if explainer is not None else None,
     ).run()
     for candidate in raced:
         for weights in outcome.weights.get(candidate.name, ()):
@@ -155,18 +175,3 @@ def run_race(setup: Setup, raced: Sequence[Candidate], *, progress: Progress | N
                     memory=workspace.state / "pace.json",
                 )
     return outcome
-
-
-def _decomposition(setup: Setup, outcome: Outcome) -> Decomposition | None:
-    """Along the path of the untuned retrieval candidate, on the items that the gold-evidence probe answered."""
-    retriever = setup.workshop.retriever
-    if not outcome.probe or "rag" not in outcome.scores or retriever is None:
-        return None
-    return decompose(
-        outcome.probe,
-        rag=outcome.scores["rag"],
-        closed_book=outcome.scores.get("prompt"),
-        examples=setup.task.by_id(),
-        metric=setup.task.metric,
-        retriever=retriever,
-    )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import select
 
 from groundtune.candidates.build import Workshop, build, training_pairs
-from groundtune.candidates.open import open_workshop
+from groundtune.candidates.open import open_workshop, weights_folder
 from groundtune.candidates.standard import standard_candidate
 from groundtune.dataset.read import read_questions
 from groundtune.decision.ledger import looks_before, warning
-from groundtune.decision.plan import Budget, Load, Plan, choose, measure_pace, stages_of
+from groundtune.decision.plan import Budget, LeftOut, Load, Plan, PlannedStage, choose, measure_pace, price_of, stages_of
+from groundtune.decision.race import READER
+from groundtune.decision.reader import Reader, reader, shares_questions
 from groundtune.decision.task import Task, prepare
 from groundtune.errors import DataError
 from groundtune.evaluation.statistics import minimum_detectable_effect, smallest_p
@@ -43,6 +45,10 @@ class Setup:
     """Candidate -> why it cannot be built from these data or on this machine."""
     synced: SyncReport | None
     notes: tuple[str, ...]
+    reader: Reader | None
+    """The reader probe of the first retrieving candidate."""
+    no_reader: str
+    """Why there is none; empty when there is."""
 
 
 def set_up(workspace: Workspace, *, names: Sequence[str], progress: Progress | None = None) -> Setup:
@@ -74,7 +80,23 @@ def set_up(workspace: Workspace, *, names: Sequence[str], progress: Progress | N
             not_applicable[name] = reason
         else:
             candidates.append(candidate)
-    return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, _notes(workspace, task, synced))
+    probe, no_reader = _reader(workspace, workshop, task, candidates)
+    notes = _notes(workspace, task, synced)
+    return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, notes, probe, no_reader)
+
+
+def _reader(workspace: Workspace, workshop: Workshop, task: Task, candidates: Sequence[Candidate]) -> tuple[Reader | None, str]:
+    retrieving = [candidate for candidate in candidates if candidate.context is not None]
+    if not retrieving or not task.has_evidence:
+        return None, "it needs a candidate with retrieval and questions with evidence"
+    tuned = standard_candidate("rag_tuned", config=workspace.config)
+    recipe = replace(retrieving[0], tuning=tuned.tuning)
+    if recipe.tuning is None or (obstacle := _obstacle(recipe, task)):
+        return None, obstacle
+    if shares_questions(task.examples):
+        return None, "it was trained on questions of this task"
+    folder, seed = weights_folder(workspace), workspace.config.training.seed
+    return reader(recipe, workshop=workshop, tuning=recipe.tuning, folder=folder, seed=seed), ""
 
 
 def _rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
@@ -146,10 +168,11 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
         )
     groups = task.grouping().groups
     again = warning(looks_before(setup.workspace, fingerprint=task.fingerprint) + 1)
-    stages, left_out = choose(per_candidate, budget)
+    reading, off = _reader_stages(setup)
+    stages, left_out = choose({**per_candidate, **reading}, budget, last=(READER,))
     return Plan(
         stages=tuple(stages),
-        left_out=tuple(left_out),
+        left_out=(*left_out, *off),
         currency=config.prices.currency,
         budget=budget.text if budget else None,
         items=len(task.test_ids),
@@ -159,6 +182,28 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
         scheme=task.scheme,
         notes=(*(str(problem) for problem in task.problems), *filter(None, [again]), *setup.notes),
     )
+
+
+def _reader_stages(setup: Setup) -> tuple[dict[str, tuple[PlannedStage, ...]], list[LeftOut]]:
+    """What the reader probe takes, after every candidate has its place; or why it is left out."""
+    config, probe = setup.workspace.config, setup.reader
+    if probe is None:
+        return {}, [LeftOut(READER, setup.no_reader)]
+    model = setup.workshop.model(probe.candidate.model)
+    pace = measure_pace(model, batch_size=config.decision.batch_size, memory=setup.workspace.state / "pace.json")
+    tokens = sum(model.count_tokens(message.content) for pair in probe.pairs for message in pair.messages)
+    rate = pace.training_tokens_per_second or pace.prompt_tokens_per_second / 4
+    training = 0.0 if probe.trained else tokens * config.training.epochs / rate
+    if not config.decision.reader and not probe.trained:
+        return {}, [LeftOut(READER, f"off; decision.reader = true trains it once, about {training / 60:.1f} min")]
+    items = len(setup.task.test_ids)
+    answering = items * tokens / max(1, len(probe.pairs)) / pace.prompt_tokens_per_second
+
+    def stage(name: Literal["train", "probe"], seconds: float) -> PlannedStage:
+        money = price_of(seconds, (0.0, 0.0), probe.candidate.model, config.prices, model.local)
+        return PlannedStage(name, READER, seconds, money)
+
+    return {READER: (*((stage("train", training),) if training else ()), stage("probe", answering))}, []
 
 
 def _load(candidate: Candidate, setup: Setup) -> Load:
