@@ -1,6 +1,6 @@
 """Races the candidates on cs_bitext_intents: 27 labels, no documents. Knows the run's options and goals.
 
-python -m benchmarks.intents                # 750 utterances: the product keeps half for training and 300 for the test
+python -m benchmarks.intents                # 450 utterances: the product keeps half for training and 180 for the test
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SETTINGS = {"[training]": "epochs = 2", "[decision]": "max_new_tokens = 16"}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=750, help="utterances; from 300 on a part is kept as a sealed test")
+    parser.add_argument("--size", type=int, default=450, help="utterances; from 300 on a part is kept as a sealed test")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--name", default="intents", help="name of the results file")
     parser.add_argument("--model", default="embedded:smollm2", help="provider:name")

@@ -105,7 +105,9 @@ def candidate(name: str, *, f1: float = 0.0, reason: str = "") -> dict[str, Any]
         "intervals": {"f1": interval(f1 - 0.1, f1 + 0.1)} if done else {},
         "items": 40 if done else 0,
         "latency": {"p50": 0.2, "p95": 0.4, "mean": 0.25, "requests": 50} if done else None,
-        "cost": {"per_1000_answers": 0.01, "setup": 0.0, "currency": "USD", "basis": "core-hours"} if done else None,
+        "cost": {"per_1000_answers": 0.01, "setup": 0.0, "currency": "USD", "basis": "core-hours", "known": True}
+        if done
+        else None,
         "tokens": {"input_tokens": 300, "output_tokens": 8},
         "abstention": {"precision": 0.5, "recall": 1.0, "abstained": 2, "unanswerable": 1, "items": 10},
         "memory_gb": None,
@@ -146,8 +148,9 @@ def report() -> dict[str, Any]:
         ],
         "decision": {
             "winner": "rag", "verdict": "superior", "reason": "beats all", "provisional": None, "headline": "rag",
-            "margin": 0.05, "floor": 0.1, "further_questions": None,
+            "margin": 0.05, "floor": 0.1, "further_questions": None, "claim": "these weights",
         },
+        "field": None,
         "sensitivity": {"changes": [], "tried": []},
         "break_even": [],
         "probes": {

@@ -43,14 +43,19 @@ def test_the_text_that_init_writes_says_the_defaults_and_one_visible_rule(tmp_pa
 
 
 def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(tmp_path: Path) -> None:
-    text = default_config_text(single=True).replace('# [prices.models."openai:NAME"]', '[prices.models."openai:NAME"]')
+    text = (
+        default_config_text(single=True)
+        .replace("# [prices.models.", "[prices.models.")
+        .replace("# [candidates.", "[candidates.")
+    )
     lines = [line.removeprefix("# ") if " = " in line and not line.startswith("#  ") else line for line in text.split("\n")]
     shown = load_config(written(tmp_path, "\n".join(line.replace("with the values", "") for line in lines)))
     assert shown.decision.budget == "20m" and shown.prices.models["openai:NAME"].output_per_million == 0.60
     decision = shown.decision.model_copy(update={"budget": None})
     prices = shown.prices.model_copy(update={"models": {}})
     assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
-    known = {"decision": decision, "prices": prices, "access": Config().access, "scoring": Config().scoring}
+    assert set(shown.candidates) == {"big_rag", "our_bot"}
+    known = {"candidates": {}, "decision": decision, "prices": prices, "access": Config().access, "scoring": Config().scoring}
     assert shown.model_copy(update=known) == Config()
 
 

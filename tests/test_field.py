@@ -87,7 +87,7 @@ def test_the_whole_field_in_one_race(tmp_path: Path, server: Server, monkeypatch
     assert "no module 'groundtune.nowhere'" in found["lost"]["not_applicable"]
     assert found["whole_tuned"]["not_applicable"] == "tuning on whole documents is not built"
     assert found["hosted"]["model"] == "openai:big"
-    assert any("names them: unused" in note for note in report["notes"])
+    assert any("names them: twin, unused" in note for note in report["notes"])
 
     # models, costs and citations
     assert decision.verdict.winner == "bot"

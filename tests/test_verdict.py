@@ -142,13 +142,15 @@ def test_every_ordered_pair_is_compared_and_mirrors() -> None:
 @pytest.mark.parametrize("gap", [0.05, 0.15])
 def test_a_weaker_but_noisy_candidate_is_not_called_as_good_because_there_are_few_items(count: int, gap: float) -> None:
     rng = np.random.default_rng(count)
-    claims = 0
+    claims, not_significant = 0, 0
     for _ in range(60):
         strong = (rng.uniform(size=count) < 0.6).astype(float)
         weak = (rng.uniform(size=count) < 0.6 - gap).astype(float)
-        verdict = decide({"prompt": weak, "tuned": strong}).verdict
-        claims += verdict.kind == "cheapest non-inferior" and verdict.winner == "prompt"
+        found = decide({"prompt": weak, "tuned": strong})
+        claims += found.verdict.kind == "cheapest non-inferior" and found.verdict.winner == "prompt"
+        not_significant += found.comparisons[0].p_adjusted >= 0.05
     assert claims <= 1
+    assert not_significant >= 30, "not significantly worse would have been taken for as good"
 
 
 def test_few_items_without_any_difference_prove_nothing() -> None:
@@ -187,20 +189,25 @@ def test_shuffled_labels_have_no_winner() -> None:
         rows = {name: scored(name, (answers == truth).astype(float)) for name, answers in said.items()}
         wins += decide_verdict(rows, metric="f1", examples=items, costs=COSTS, margin=0.05).verdict.winner is not None
     assert wins == 0
+    items = [Example(f"q{n:03d}", "?", (str(label),)) for n, label in enumerate(labels)]
+    rows = {name: scored(name, (answers == labels).astype(float)) for name, answers in said.items()}
+    true = decide_verdict(rows, metric="f1", examples=items, costs=COSTS, margin=0.05).verdict
+    assert (true.kind, true.winner) == ("superior", "prompt"), "the true labels do have a winner"
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("kind", "rows"),
     [
-        {"prompt": right(0.2, 100), "rag": right(0.5, 100)},
-        {"prompt": right(0.59, 400), "rag": right(0.6, 400)},
-        {"prompt": right(0.5, 60), "rag": right(0.55, 60, first=9)},
-        {"rag": right(0.5, 60)},
+        ("superior", {"prompt": right(0.2, 100), "rag": right(0.5, 100)}),
+        ("cheapest non-inferior", {"prompt": right(0.599, 400), "rag": right(0.6, 400)}),
+        ("inconclusive", {"prompt": right(0.5, 60), "rag": right(0.55, 60, first=9)}),
+        ("cheapest non-inferior", {"rag": right(0.5, 60)}),
     ],
     ids=["superior", "cheapest non-inferior", "inconclusive", "alone"],
 )
-def test_an_exact_duplicate_changes_nothing(rows: dict[str, Array]) -> None:
+def test_an_exact_duplicate_changes_nothing(kind: str, rows: dict[str, Array]) -> None:
     alone, doubled = decide(rows), decide({**rows, "copy": rows["rag"]})
+    assert alone.verdict.kind == kind
     assert doubled.verdict == alone.verdict
     kept = [one for one in doubled.comparisons if "copy" not in (one.a, one.b)]
     assert kept == list(alone.comparisons)

@@ -230,7 +230,7 @@ class Assistant:
         messages = render_prompt(
             self.candidate, example.question, hits=[nothing], examples=shown, history=example.history, labels=self.labels
         )
-        rest = sum(self.model.count_tokens(message.content) + _TURN_TOKENS for message in messages)
+        rest = conversation_tokens(messages, count_tokens=self.model.count_tokens)
         return window - rest - self.candidate.max_new_tokens - _SPARE_TOKENS
 
     def _finish(self, prompt: Prompt, generation: Generation) -> Answer:

@@ -121,7 +121,7 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
             "further_questions": verdict.further_questions,
             "claim": found.claim,
         },
-        "field": None if result.field is None else asdict(result.field),
+        "field": None if result.field is None else asdict(result.field) | {"confidence_set": list(result.field.confidence_set)},
         "sensitivity": asdict(result.sensitivity),
         "break_even": [asdict(one) for one in result.break_evens],
         "probes": asdict(result.probes),

@@ -46,7 +46,7 @@ def running(reports: Mapping[str, CandidateReport], *, indexing_seconds: float, 
     indexing = indexing_seconds * cores() * prices.core_hour / 3600
     found = {}
     for name, report in reports.items():
-        if report.cost is None or not report.cost.per_1000_answers:  # a hosted model without a price: nothing to compare
+        if report.cost is None or not report.cost.known:  # without a price there is nothing to compare
             continue
         refresh = report.cost.setup + (indexing if report.candidate.context is not None else 0.0)
         found[name] = Running(name, refresh, report.cost.per_1000_answers / 1000, refresh)
