@@ -57,8 +57,8 @@ def figures_of(report: Mapping[str, Any]) -> dict[str, Figure]:
         figures[f"p_adjusted_{pair}"] = one["p_adjusted"]
     decomposition = report["probes"]["decomposition"] or {}
     for key in ("gold_evidence", "gold_evidence_relaxed", "closed_book", "answer_in_context"):
-        if key in decomposition:
-            figures[f"{metric}_{key}" if key != "answer_in_context" else key] = decomposition[key]
+        if measure := decomposition.get(key):
+            figures[f"{metric}_{key}" if key != "answer_in_context" else key] = measure["value"]
     for candidate in report["candidates"]:
         for key in ("precision", "recall") if candidate["abstention"] else ():
             figures[f"abstention_{key}_{candidate['name']}"] = candidate["abstention"][key]

@@ -27,6 +27,7 @@ EXACT = 1e-9
 SOLVED = 1e-6
 """The detectable effect: the product's solver stops there."""
 PROBE = "gold evidence"
+DIFFERENCES = ("retrieval_loss", "format_loss")
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -62,7 +63,7 @@ def recompute(report: Mapping[str, Any], rows: Rows) -> list[Check]:
     compared = [candidate["name"] for candidate in ran if not candidate["excluded"]]
     checks += _comparisons(report, {name: by_candidate[name] for name in compared})
     checks += _before(report, by_candidate[ran[0]["name"]])
-    return checks + _decomposition(report, by_candidate)
+    return checks + _probes(report, by_candidate)
 
 
 # --- candidates ---------------------------------------------------------------------------------------------------------
@@ -377,35 +378,49 @@ def _before(report: Mapping[str, Any], rows: Rows) -> list[Check]:
     ]
 
 
-def _decomposition(report: Mapping[str, Any], by_candidate: Mapping[str, Rows]) -> list[Check]:
-    """R, O and the closed book on the probe's items; what needs texts of documents is not in the scores."""
-    said = report["probes"]["decomposition"]
-    if said is None:
-        return []
-    metric = report["task"]["metric"]
-    probe = {row["item"]: row for row in by_candidate[PROBE] if row["context"]}
-    mean = {
-        name: math.fsum(row["metrics"][metric] for row in by_candidate[name] if row["item"] in probe) / len(probe)
+def _probes(report: Mapping[str, Any], by_candidate: Mapping[str, Rows]) -> list[Check]:
+    """Decomposition and relaxed scores; what needs texts of documents is not in the scores."""
+    metric, said = report["task"]["metric"], report["probes"]
+    checks: list[Check] = []
+    for name, measure in said["relaxed"].items():
+        rows = [row for row in by_candidate[name] if metric in row["metrics"]]
+        groups = [row["group"] for row in rows]
+        checks += _measure("relaxed", measure, [_relaxed(row, metric) for row in rows], groups, where=name)
+    found = said["decomposition"]
+    if found is None:
+        return checks
+    shown = {row["item"]: row for row in by_candidate[PROBE] if row["context"]}
+    scored = {
+        name: [row["metrics"][metric] for item in shown for row in by_candidate[name] if row["item"] == item]
         for name in ("rag", "prompt", PROBE)
-        if by_candidate[name]
     }
-    relaxed = [max(row["metrics"][metric], row["metrics"].get("contains", 0.0)) for row in probe.values()]
-    checks = [
-        Check("count", "decomposition items", said["items"], len(probe), 0),
-        Check("decomposition", "retrieved", said["retrieved"], mean["rag"], EXACT),
-        Check("decomposition", "gold evidence", said["gold_evidence"], mean[PROBE], EXACT),
-        Check("decomposition", "relaxed", said["gold_evidence_relaxed"], math.fsum(relaxed) / len(relaxed), EXACT),
-        Check(
-            "decomposition",
-            "sum",
-            said["retrieval_loss"] + said["format_loss"] + said["reading_loss"],
-            1 - mean["rag"],
-            EXACT,
-        ),
-    ]
-    if said["closed_book"] is not None:
-        checks.append(Check("decomposition", "closed book", said["closed_book"], mean["prompt"], EXACT))
-    return checks
+    forgiven, groups = [_relaxed(row, metric) for row in shown.values()], [row["group"] for row in shown.values()]
+    values = {
+        "retrieved": scored["rag"],
+        "gold_evidence": scored[PROBE],
+        "gold_evidence_relaxed": forgiven,
+        "reading_loss": [1 - value for value in forgiven],
+        "retrieval_loss": [gold - value for gold, value in zip(scored[PROBE], scored["rag"], strict=True)],
+        "format_loss": [value - gold for value, gold in zip(forgiven, scored[PROBE], strict=True)],
+    }
+    if found["closed_book"] is not None:
+        values["closed_book"] = scored["prompt"]
+    checks.append(Check("count", "decomposition items", found["items"], len(shown), 0))
+    for name, own in values.items():
+        checks += _measure("decomposition", found[name], own, groups, where=name, low=-1.0 if name in DIFFERENCES else 0.0)
+    lost = sum(found[name]["value"] for name in ("retrieval_loss", "format_loss", "reading_loss"))
+    return [*checks, Check("decomposition", "sum", lost, 1 - statistics.fmean(scored["rag"]), EXACT)]
+
+
+def _relaxed(row: Mapping[str, Any], metric: str) -> float:
+    return max(row["metrics"].get(metric, 0.0), row["metrics"].get("contains", 0.0))
+
+
+def _measure(
+    kind: str, said: Mapping[str, Any], values: Sequence[float], groups: Sequence[str], *, where: str, low: float = 0.0
+) -> list[Check]:
+    mean = Check(kind, where, said["value"], math.fsum(values) / len(values), EXACT)
+    return [mean, *_interval(said["interval"], values, groups, low=low, where=f"{kind} {where}")]
 
 
 def scores_of(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

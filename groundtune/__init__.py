@@ -20,8 +20,10 @@ _HOME = {
     "Citation": "groundtune.types",
     "Example": "groundtune.types",
     "Hit": "groundtune.types",
+    "Situation": "groundtune.decision.advise",
     "Verdict": "groundtune.types",
     "GroundtuneError": "groundtune.errors",
+    "advise": "groundtune.verbs.advice",
     "ask": "groundtune.verbs.knowledge",
     "decide": "groundtune.verbs.racing",
     "doctor": "groundtune.verbs.machine",
@@ -35,8 +37,10 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
+    from groundtune.decision.advise import Situation
     from groundtune.errors import GroundtuneError
     from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Hit, Verdict
+    from groundtune.verbs.advice import advise
     from groundtune.verbs.knowledge import ask, init, search, sync
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
@@ -50,8 +54,10 @@ __all__ = [
     "Example",
     "GroundtuneError",
     "Hit",
+    "Situation",
     "Verdict",
     "__version__",
+    "advise",
     "ask",
     "decide",
     "doctor",

@@ -12,8 +12,8 @@ import pytest
 import groundtune
 from groundtune.cli.main import COMMANDS
 
-VERBS = ("init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
-VALUES = ("Answer", "Audience", "Caller", "Candidate", "Citation", "Example", "GroundtuneError", "Hit", "Verdict")
+VERBS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
+VALUES = ("Answer", "Audience", "Caller", "Candidate", "Citation", "Example", "GroundtuneError", "Hit", "Situation", "Verdict")
 
 
 def test_all_is_exact() -> None:

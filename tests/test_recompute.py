@@ -48,7 +48,9 @@ def test_every_figure_of_a_report_can_be_computed_again(report: Path, capsys: py
         ("mde",),
         ("smallest_p",),
         ("task", "largest_group_share"),
-        ("probes", "decomposition", "gold_evidence"),
+        ("probes", "decomposition", "gold_evidence", "value"),
+        ("probes", "decomposition", "retrieval_loss", "interval", "low"),
+        ("probes", "relaxed", "rag", "interval", "high"),
     ],
     ids=lambda path: ".".join(map(str, path)),
 )

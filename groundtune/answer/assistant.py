@@ -158,6 +158,11 @@ class Assistant:
         generations = iter(self.model.generate(conversations, max_new_tokens=max_new_tokens) if conversations else ())
         return [prompt if isinstance(prompt, Answer) else self._finish(prompt, next(generations)) for prompt in prepared]
 
+    def hits(self, example: Example) -> tuple[Hit, ...] | None:
+        """What the model would be shown for `example`, best first; None where it would abstain without being asked."""
+        prepared = self._prepare(example)
+        return prepared.hits if isinstance(prepared, Prompt) else None
+
     def prompt_tokens(self, example: Example) -> int:
         """About how many tokens the model would read for `example`; 0 when it would not be asked."""
         prompt = self._prepare(example)

@@ -200,11 +200,7 @@ def build(
     model = workshop.model(candidate.model, weights.adapter if weights else None)
     neighbours = None
     if candidate.examples is not None:
-        neighbours = Neighbours(
-            train_examples,
-            embedder=workshop.embedder,
-            readable=lambda example, principals: may_read(workshop.audience_of(example), Caller(principals)),
-        )
+        neighbours = neighbours_of(workshop, train_examples)
     fingerprint = {
         "candidate": {key: value for key, value in asdict(candidate).items() if key not in ("name", "external")},
         "model": model.fingerprint,
@@ -223,6 +219,15 @@ def build(
         labels=workshop.labels,
         audience=(lambda: users_of(weights, workshop.retriever)) if weights else None,
         fingerprint=fingerprint,
+    )
+
+
+def neighbours_of(workshop: Workshop, examples: Sequence[Example]) -> Neighbours:
+    """The examples to choose nearest ones from, each shown to those only who may read it at that time."""
+    return Neighbours(
+        examples,
+        embedder=workshop.embedder,
+        readable=lambda example, principals: may_read(workshop.audience_of(example), Caller(principals)),
     )
 
 

@@ -69,4 +69,7 @@ def command(
         output.line(results.candidates(report["candidates"], metric=report["task"]["metric"]))
         output.line()
         output.line(results.verdict(output.plain(decision.verdict)))
+        for note in report["notes"]:
+            if note.startswith("Warning:"):
+                output.line(note)
         output.line(f"report: {decision.out / 'report.html'}")

@@ -17,7 +17,7 @@ import groundtune
 from groundtune.cli import output
 from groundtune.errors import GroundtuneError, UsageError, WorkspaceError
 
-COMMANDS = ("init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
+COMMANDS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
 """In the order of a first use; each is a module of this folder with a function `command`."""
 
 INTERRUPTED = 130

@@ -17,6 +17,7 @@ from groundtune.config.tree import (
     Retrieval,
     Scoring,
     Training,
+    Upkeep,
     load_config,
     load_readers,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Retrieval",
     "Scoring",
     "Training",
+    "Upkeep",
     "compile_glob",
     "default_config_text",
     "known_names",

@@ -77,6 +77,12 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 # candidates = ["prompt", "few_shot", "rag", "tuned", "rag_tuned"]
 # margin = 0.05    # points of the metric that count as "worse"
 # budget = "20m"   # or "5USD": limits the work chosen from the plan
+# must_cite = false          # a candidate that breaks a limit is shown, but cannot win
+# max_p95_seconds = 2.0
+# max_cost_per_1000 = 1.5
+# max_memory_gb = 4.0        # of a process that only answers
+# max_staleness_hours = 48   # how old the facts in an answer may be; needs [upkeep]
+# reader = false   # true trains the reader probe once: what tuning makes of perfect retrieval
 
 # Candidates of your own race where `candidates` above names them; see docs/external.md for what already runs.
 # [candidates.big_rag]
@@ -92,4 +98,9 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 # [prices.models."openai:NAME"]
 # input_per_million = 0.15
 # output_per_million = 0.60
+
+[upkeep]
+# sync_hours = 24           # longest time between two syncs of the documents
+# refresh_hours = 720       # time between two trainings of the weights
+# questions_per_day = 200
 """

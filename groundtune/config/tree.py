@@ -161,6 +161,22 @@ class Decision(Section):
     max_p95_seconds: Annotated[float, Field(gt=0)] | None = None
     max_cost_per_1000: Amount | None = None
     """In the currency of `[prices]`, per 1,000 answers."""
+    max_memory_gb: Annotated[float, Field(gt=0)] | None = None
+    """GiB that a process which only answers may hold; setting it has it measured, one process a candidate."""
+    max_staleness_hours: Annotated[float, Field(gt=0)] | None = None
+    """Oldest that the facts in an answer may be; see `[upkeep]`."""
+    reader: bool = False
+    """Train the reader probe, once a model, where the budget holds it."""
+
+
+class Upkeep(Section):
+    """How the assistant will be kept current; what is left out is not guessed."""
+
+    sync_hours: Annotated[float, Field(ge=0)] | None = None
+    """Longest time between two syncs of the documents."""
+    refresh_hours: Annotated[float, Field(gt=0)] | None = None
+    """Time between two trainings of the weights."""
+    questions_per_day: Annotated[float, Field(gt=0)] | None = None
 
 
 class ModelPrice(Section):
@@ -195,6 +211,7 @@ class Config(Section):
     candidates: Annotated[dict[str, CandidateTable], AfterValidator(check_names)] = Field(default_factory=dict)
     """Candidates of your own; they race where `decision.candidates` names them."""
     prices: Prices = Prices()
+    upkeep: Upkeep = Upkeep()
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from groundtune.candidates.build import Weights
+from groundtune.decision.break_even import BreakEven
+from groundtune.decision.constraints import Measured
+from groundtune.decision.explain import Probes
+from groundtune.decision.ledger import warning
 from groundtune.decision.plan import Plan, as_json
-from groundtune.decision.probes import Decomposition
-from groundtune.decision.race import Outcome
+from groundtune.decision.predictions import Scored
+from groundtune.decision.race import READER, Outcome
 from groundtune.decision.report import SCHEMA_VERSION, versions
+from groundtune.decision.sensitivity import Sensitivity
 from groundtune.decision.setup import Setup
 from groundtune.decision.task import Task
 from groundtune.decision.verdict import Finding
@@ -23,29 +29,40 @@ _UNTOUCHED_SECONDS = 0.5
 """A stage that took less did not run: its results were found in the store."""
 
 
-def assemble(
-    setup: Setup,
-    *,
-    plan: Plan,
-    outcome: Outcome,
-    reports: Mapping[str, CandidateReport],
-    excluded: Mapping[str, str],
-    found: Finding,
-    field: Standing | None,
-    decomposition: Decomposition | None,
-    run: str,
-    fingerprint: str,
-    looks: int,
-    scores: str,
-) -> dict[str, Any]:
-    """report.json; `scores` is the path of the per-item scores relative to the workspace. See report.schema.json."""
+@dataclass(frozen=True)
+class Result:
+    """A finished race with all that was concluded from it."""
+
+    run: str
+    looks: int
+    scores: str
+    """Path of the per-item scores, relative to the workspace."""
+    plan: Plan
+    outcome: Outcome
+    reports: Mapping[str, CandidateReport]
+    figures: Mapping[str, Measured]
+    excluded: Mapping[str, str]
+    """Candidate -> the limits that it breaks."""
+    found: Finding
+    field: Standing | None
+    sensitivity: Sensitivity
+    break_evens: Sequence[BreakEven]
+    probes: Probes
+    predictions: Sequence[Scored]
+    notes: Sequence[str] = ()
+    """What the race showed beside its figures."""
+
+
+def assemble(setup: Setup, result: Result) -> dict[str, Any]:
+    """report.json; see report.schema.json."""
+    plan, outcome, reports, found = result.plan, result.outcome, result.reports, result.found
     task, config = setup.task, setup.workspace.config
     grouping = task.grouping()
     tested = set(task.test_ids)
     verdict = found.verdict
     return {
         "schema": SCHEMA_VERSION,
-        "run": run,
+        "run": result.run,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": {
             "questions": len(task.examples),
@@ -67,8 +84,8 @@ def assemble(
             "scheme": task.scheme,
             "folds": [{"train": len(fold.train), "test": len(fold.test)} for fold in task.folds],
             "seed": config.decision.seed,
-            "fingerprint": fingerprint,
-            "looks": looks,
+            "fingerprint": task.fingerprint,
+            "looks": result.looks,
         },
         "seeds": [config.training.seed],
         "mde": plan.mde,
@@ -84,14 +101,13 @@ def assemble(
             for stage in plan.stages
         ],
         "candidates": [
-            *(
-                _candidate(
-                    report, outcome.weights.get(name, ()), excluded.get(name, ""), _abstention(task, outcome.scores[name])
-                )
-                for name, report in reports.items()
-            ),
+            *(_candidate(report, result, _abstention(task, outcome.scores[name])) for name, report in reports.items()),
             *(_absent(name, setup.models[name], reason) for name, reason in setup.not_applicable.items()),
-            *(_absent(left.candidate, setup.models[left.candidate], f"left out: {left.reason}") for left in plan.left_out),
+            *(
+                _absent(left.candidate, setup.models[left.candidate], f"left out: {left.reason}")
+                for left in plan.left_out
+                if left.candidate != READER
+            ),
         ],
         "comparisons": [asdict(comparison) for comparison in found.comparisons],
         "decision": {
@@ -105,16 +121,14 @@ def assemble(
             "further_questions": verdict.further_questions,
             "claim": found.claim,
         },
-        "field": None if field is None else asdict(field) | {"confidence_set": list(field.confidence_set)},
-        "probes": {
-            "decomposition": None if decomposition is None else _decomposition(decomposition),
-            "not_applicable": ""
-            if decomposition
-            else "Not applicable: it needs documents, located evidence and the rag candidate.",
-        },
-        "scores": scores,
+        "field": None if result.field is None else asdict(result.field) | {"confidence_set": list(result.field.confidence_set)},
+        "sensitivity": asdict(result.sensitivity),
+        "break_even": [asdict(one) for one in result.break_evens],
+        "probes": asdict(result.probes),
+        "predictions": [asdict(one) for one in result.predictions],
+        "scores": result.scores,
         "versions": versions(),
-        "notes": list(setup.notes),
+        "notes": [*filter(None, [warning(result.looks)]), *setup.notes, *result.notes],
     }
 
 
@@ -165,9 +179,11 @@ def _abstention(task: Task, scores: Sequence[Score]) -> dict[str, Any]:
     return asdict(abstention_counts([not by_id[score.item].answers for score in scores], [score.abstained for score in scores]))
 
 
-def _candidate(
-    report: CandidateReport, weights: Sequence[Weights], excluded: str, abstention: dict[str, Any] | None
-) -> dict[str, Any]:
+def _candidate(report: CandidateReport, result: Result | None, abstention: dict[str, Any] | None) -> dict[str, Any]:
+    """One candidate; without a result, of one that did not run."""
+    name = report.candidate.name
+    figures = result.figures[name] if result else Measured()
+    weights = result.outcome.weights.get(name, ()) if result else ()
     return {
         "name": report.candidate.name,
         "model": report.candidate.model,
@@ -178,11 +194,21 @@ def _candidate(
         "latency": asdict(report.latency) if report.latency else None,
         "cost": asdict(report.cost) if report.cost else None,
         "tokens": asdict(report.tokens),
+        "memory_gb": figures.memory_gb,
+        "staleness": _staleness(figures),
         "abstention": abstention,
         "weights": [_weights(made) for made in weights],
         "not_applicable": "",
-        "excluded": excluded,
+        "excluded": result.excluded.get(name, "") if result else "",
     }
+
+
+def _staleness(figures: Measured) -> dict[str, Any] | None:
+    """Hours are null where nothing bounds the age of facts."""
+    if figures.staleness is None:
+        return None
+    hours = figures.staleness.hours
+    return {"hours": hours if math.isfinite(hours) else None, "why": figures.staleness.why}
 
 
 def _weights(made: Weights) -> dict[str, Any]:
@@ -202,12 +228,7 @@ def _weights(made: Weights) -> dict[str, Any]:
 
 def _absent(name: str, model: str, reason: str) -> dict[str, Any]:
     """A candidate that did not run, in the same shape."""
-    return _candidate(CandidateReport(Candidate(name, model), {}, {}, 0), (), "", None) | {
+    return _candidate(CandidateReport(Candidate(name, model), {}, {}, 0), None, None) | {
         "recipe": {},
         "not_applicable": reason,
     }
-
-
-def _decomposition(found: Decomposition) -> dict[str, Any]:
-    losses = {name: getattr(found, name) for name in ("retrieval_loss", "format_loss", "reading_loss")}
-    return {**asdict(found), **losses}

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, insert, select
-
-from groundtune.candidates.open import newest, remember_run, remember_weights, weights_folder
+from groundtune.candidates.open import remember_run, remember_weights, weights_folder
 from groundtune.decision.applicable import Functions
-from groundtune.decision.assemble import assemble
-from groundtune.decision.costs import cost_of
+from groundtune.decision.assemble import Result, assemble
+from groundtune.decision.break_even import break_evens, running
+from groundtune.decision.constraints import Limits, breaches
+from groundtune.decision.explain import Explainer
+from groundtune.decision.ledger import look, next_run
+from groundtune.decision.measures import (
+    candidate_reports,
+    constrained_figures,
+    indexing_seconds,
+    known_costs,
+    shared_prices,
+    unanswered,
+)
 from groundtune.decision.plan import Plan, parse_budget, remember_training_pace
-from groundtune.decision.probes import Decomposition, decompose
-from groundtune.decision.race import Outcome, Race
+from groundtune.decision.predictions import Book
+from groundtune.decision.race import READER, Outcome, Race
 from groundtune.decision.report import write_report, write_scores
+from groundtune.decision.sensitivity import sensitivity
 from groundtune.decision.setup import Setup, plan_race, set_up
-from groundtune.decision.task import set_figures
 from groundtune.decision.verdict import decide_verdict
-from groundtune.errors import NotFound, UsageError
+from groundtune.errors import UsageError
 from groundtune.evaluation.standing import Standing, standing
-from groundtune.evaluation.statistics import mean_interval
 from groundtune.evaluation.table import score_table
 from groundtune.interfaces import Progress
-from groundtune.store.stages import digest
-from groundtune.store.tables import looks, runs
 from groundtune.store.workspace import Workspace
-from groundtune.types import Candidate, CandidateReport, Interval, Score, Usage, Verdict
+from groundtune.types import Candidate, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,47 +78,94 @@ def decide(
             raise UsageError(
                 "no candidate fits the budget.", subject=str(budget), remedy="Raise the budget or name fewer candidates."
             )
+        run, folder = next_run(workspace)
         started = time.time()
-        outcome = run_race(setup, raced, progress=progress)
-        reports = candidate_reports(setup, raced, outcome)
-        excluded = {name: why for name, one in reports.items() if (why := _breach(one, setup, outcome.scores[name]))}
-        found = decide_verdict(
-            {name: scores for name, scores in outcome.scores.items() if name not in excluded},
-            metric=setup.task.metric,
-            examples=setup.task.examples,
-            costs={name: one.cost.per_1000_answers for name, one in reports.items() if one.cost and one.cost.known},
-            margin=workspace.config.decision.margin,
-            floor=workspace.config.decision.floor,
-            seed=workspace.config.decision.seed,
-            settings=setup.task.settings,
+        explainer = Explainer(setup, Book(folder / "predictions.json", fingerprint=setup.task.fingerprint))
+        reads = any(stage.candidate == READER for stage in plan.stages)
+        outcome = run_race(setup, raced, explainer=explainer, reads=reads, progress=progress)
+        result = conclude(
+            setup, plan=plan, outcome=outcome, raced=raced, run=run, folder=folder, explainer=explainer, progress=progress
         )
-        run, folder = _next_run(workspace)
-        fingerprint = digest([[example.id, example.question, example.answers] for example in setup.task.examples])
-        looked = _look(workspace, run, fingerprint, len(setup.task.test_ids))
-        write_scores(
-            folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), outcome.probe) for score in scores]
-        )
-        report = assemble(
-            replace(setup, notes=(*setup.notes, *_unanswered(raced, outcome))),
-            plan=plan,
-            outcome=outcome,
-            reports=reports,
-            excluded=excluded,
-            found=found,
-            field=_field(setup, outcome, excluded),
-            decomposition=_decomposition(setup, outcome),
-            run=run,
-            fingerprint=fingerprint,
-            looks=looked,
-            scores=(folder / "scores.jsonl").relative_to(workspace.root).as_posix(),
-        )
+        report = assemble(setup, result)
         write_report(report, workspace.root)
         remember_run(workspace, verb="decide", content=report, run=run, seconds=time.time() - started)
-    return Decision(plan=plan, out=workspace.root, verdict=found.verdict, report=report)
+    return Decision(plan=plan, out=workspace.root, verdict=result.found.verdict, report=report)
 
 
-def run_race(setup: Setup, raced: Sequence[Candidate], *, progress: Progress | None) -> Outcome:
-    """Run the race and remember its weights and this machine's training pace."""
+def conclude(
+    setup: Setup,
+    *,
+    plan: Plan,
+    outcome: Outcome,
+    raced: Sequence[Candidate],
+    run: str,
+    folder: Path,
+    explainer: Explainer,
+    progress: Progress | None,
+) -> Result:
+    """From what was measured to the verdict, what would change it, and the entry in the ledger of looks."""
+    workspace, config, task = setup.workspace, setup.workspace.config, setup.task
+    reports = candidate_reports(setup, raced, outcome)
+    figures = constrained_figures(setup, reports, outcome, progress=progress)
+    limits = Limits.of(config.decision, currency=config.prices.currency)
+    excluded = {name: "; ".join(broken) for name, one in figures.items() if (broken := breaches(one, limits))}
+    found = decide_verdict(
+        {name: scores for name, scores in outcome.scores.items() if name not in excluded},
+        metric=task.metric,
+        examples=task.examples,
+        costs=known_costs(reports),
+        margin=config.decision.margin,
+        floor=config.decision.floor,
+        seed=config.decision.seed,
+        settings=task.settings,
+    )
+    changes = sensitivity(
+        outcome.scores,
+        metric=task.metric,
+        examples=task.examples,
+        measured=figures,
+        limits=limits,
+        prices=shared_prices(setup, reports),
+        margin=config.decision.margin,
+        floor=config.decision.floor,
+        seed=config.decision.seed,
+        settings=task.settings,
+    )
+    costs = running(reports, indexing_seconds=indexing_seconds(workspace), prices=config.prices)
+    looked = look(workspace, run, fingerprint=task.fingerprint, items=len(task.test_ids))
+    probes = (outcome.probe, outcome.context, outcome.nearest, outcome.reader)
+    write_scores(folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), *probes) for score in scores])
+    return Result(
+        run=run,
+        looks=looked,
+        scores=(folder / "scores.jsonl").relative_to(workspace.root).as_posix(),
+        plan=plan,
+        outcome=outcome,
+        reports=reports,
+        figures=figures,
+        excluded=excluded,
+        found=found,
+        field=_field(setup, outcome, excluded),
+        sensitivity=changes,
+        break_evens=break_evens(reports, costs, upkeep=config.upkeep, currency=config.prices.currency),
+        probes=explainer.explain(outcome),
+        predictions=explainer.book.scored({name: report.metrics.get(task.metric, 0.0) for name, report in reports.items()}),
+        notes=unanswered(raced, outcome),
+    )
+
+
+def run_race(
+    setup: Setup,
+    raced: Sequence[Candidate],
+    *,
+    progress: Progress | None,
+    explainer: Explainer | None = None,
+    reads: bool = False,
+) -> Outcome:
+    """Run the race and remember its weights and this machine's training pace.
+
+    `explainer` predicts each candidate before it is built; `reads` runs the reader probe, where there is one.
+    """
     workspace, decision = setup.workspace, setup.workspace.config.decision
     outcome = Race(
         task=setup.task,
@@ -124,6 +177,8 @@ def run_race(setup: Setup, raced: Sequence[Candidate], *, progress: Progress | N
         latency_requests=decision.latency_requests,
         seed=workspace.config.training.seed,
         progress=progress,
+        reader=setup.reader if reads else None,
+        before=explainer.predict if explainer is not None else None,
     ).run()
     for candidate in raced:
         for weights in outcome.weights.get(candidate.name, ()):
@@ -137,116 +192,9 @@ def run_race(setup: Setup, raced: Sequence[Candidate], *, progress: Progress | N
     return outcome
 
 
-def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome) -> dict[str, CandidateReport]:
-    """Means, intervals, latency and cost of every candidate that ran."""
-    reports: dict[str, CandidateReport] = {}
-    for candidate in raced:
-        scores = outcome.scores[candidate.name]
-        metrics: dict[str, float] = {}
-        intervals: dict[str, Interval] = {}
-        for metric in setup.task.metrics:
-            scored = [score for score in scores if metric in score.metrics]
-            if scored:
-                values = [score.metrics[metric] for score in scored]
-                metrics[metric] = sum(values) / len(values)
-                intervals[metric] = mean_interval(
-                    values, [score.group for score in scored], seed=setup.workspace.config.decision.seed
-                )
-        metrics |= set_figures(setup.task, scores)
-        tokens = Usage(
-            round(sum(score.usage.input_tokens for score in scores) / len(scores)),
-            round(sum(score.usage.output_tokens for score in scores) / len(scores)),
-        )
-        latency = outcome.latency.get(candidate.name)
-        cost = cost_of(
-            candidate,
-            local=candidate.external is None and setup.workshop.model(candidate.model).local,
-            latency=latency,
-            tokens=tokens,
-            training_seconds=[weights.result.seconds for weights in outcome.weights.get(candidate.name, ())],
-            prices=setup.workspace.config.prices,
-        )
-        reports[candidate.name] = CandidateReport(candidate, metrics, intervals, len(scores), latency, cost, tokens)
-    return reports
-
-
-def _unanswered(raced: Sequence[Candidate], outcome: Outcome) -> list[str]:
-    """A note for each system that already runs and left questions without a usable reply."""
-    notes = []
-    for candidate in raced:
-        scores = outcome.scores[candidate.name] if candidate.external is not None else []
-        failed = sum(not score.answer for score in scores)
-        if failed:
-            notes.append(
-                f"{candidate.name} gave no usable reply to {failed} of {len(scores)} questions; they count as wrong answers. "
-                "Change its version to ask it again."
-            )
-    return notes
-
-
-def _breach(report: CandidateReport, setup: Setup, scores: Sequence[Score]) -> str:
-    """The constraint that a candidate breaks, in words; empty when it keeps all of them."""
-    limits = setup.workspace.config.decision
-    if limits.max_p95_seconds is not None and report.latency is not None and report.latency.p95 > limits.max_p95_seconds:
-        return f"p95 latency {report.latency.p95:.2f} s is above {limits.max_p95_seconds} s"
-    if limits.max_cost_per_1000 is not None and report.cost is not None and not report.cost.known:
-        return f"its cost is not known ({report.cost.basis}), and max_cost_per_1000 is set"
-    if (
-        limits.max_cost_per_1000 is not None
-        and report.cost is not None
-        and report.cost.per_1000_answers > limits.max_cost_per_1000
-    ):
-        return f"1,000 answers cost {report.cost.per_1000_answers:.4f} {report.cost.currency}, above {limits.max_cost_per_1000}"
-    if limits.must_cite and report.candidate.external is not None and not any(score.citations for score in scores):
-        return "none of its citations holds, and citations are required"
-    if limits.must_cite and report.candidate.external is None and report.candidate.context is None:
-        return "it cannot cite, and citations are required"
-    return ""
-
-
-def _decomposition(setup: Setup, outcome: Outcome) -> Decomposition | None:
-    """Along the path of the untuned retrieval candidate, on the items that the gold-evidence probe answered."""
-    retriever = setup.workshop.retriever
-    if not outcome.probe or "rag" not in outcome.scores or retriever is None:
-        return None
-    return decompose(
-        outcome.probe,
-        rag=outcome.scores["rag"],
-        closed_book=outcome.scores.get("prompt"),
-        examples=setup.task.by_id(),
-        metric=setup.task.metric,
-        retriever=retriever,
-    )
-
-
 def _field(setup: Setup, outcome: Outcome, excluded: Container[str]) -> Standing | None:
     """Where the compared candidates stand; None when there are fewer than two, or nothing that the metric can score."""
     compared = {name: scores for name, scores in outcome.scores.items() if name not in excluded}
     table = score_table(compared, metric=setup.task.metric)
     many = len(table.candidates) > 1 and len(table.items) > 0
     return standing(table, seed=setup.workspace.config.decision.seed) if many else None
-
-
-def _next_run(workspace: Workspace) -> tuple[str, Path]:
-    with workspace.database.connect() as connection:
-        done = connection.scalar(select(func.count()).select_from(runs).where(runs.c.verb == "decide")) or 0
-    run = f"decide-{done + 1:04d}"
-    folder = workspace.state / "runs" / run
-    folder.mkdir(parents=True, exist_ok=True)
-    return run, folder
-
-
-def _look(workspace: Workspace, run: str, fingerprint: str, items: int) -> int:
-    """Write this look into the ledger; returns how many looks these items have had, this one included."""
-    with workspace.database.begin() as connection:
-        connection.execute(insert(looks).values(run=run, split="test", digest=fingerprint, items=items, created=time.time()))
-        return connection.scalar(select(func.count()).select_from(looks).where(looks.c.digest == fingerprint)) or 1
-
-
-def load_report(workspace: Workspace, run: str | None = None) -> dict[str, Any]:
-    """The report of a run, by default the newest. Raises NotFound."""
-    report: dict[str, Any] | None = newest(workspace, verb="decide", run=run)
-    if report is None:
-        what = "there is no such decision." if run else "nothing was decided yet."
-        raise NotFound(what, subject=run or str(workspace.root), remedy="Run: groundtune decide")
-    return report

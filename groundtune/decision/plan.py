@@ -219,16 +219,19 @@ def price_of(seconds: float, tokens: tuple[float, float], model: str, prices: Pr
 
 
 def choose(
-    per_candidate: Mapping[str, Sequence[PlannedStage]], budget: Budget | None
+    per_candidate: Mapping[str, Sequence[PlannedStage]], budget: Budget | None, *, last: Sequence[str] = ()
 ) -> tuple[list[PlannedStage], list[LeftOut]]:
-    """The cheapest candidates first, as long as they fit; each one that does not fit is named with what it would have taken."""
+    """The cheapest first, those in `last` after all others, as long as they fit.
+
+    Each one that does not fit is named with what it would have taken.
+    """
     chosen: list[PlannedStage] = []
     left_out: list[LeftOut] = []
 
     def size(stages: Sequence[PlannedStage]) -> float:
         return sum(stage.money if budget and budget.unit == "money" else stage.seconds for stage in stages)
 
-    for name, stages in sorted(per_candidate.items(), key=lambda entry: (size(entry[1]), entry[0])):
+    for name, stages in sorted(per_candidate.items(), key=lambda entry: (entry[0] in last, size(entry[1]), entry[0])):
         if budget is None or size(chosen) + size(stages) <= budget.amount:
             chosen.extend(stages)
         else:

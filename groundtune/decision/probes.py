@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from groundtune.access.audience import may_read
 from groundtune.answer.assistant import Assistant, Prompt, abstain, render_prompt
+from groundtune.answer.neighbours import Neighbours
 from groundtune.interfaces import Retriever
 from groundtune.scoring.text import contains
+from groundtune.store.stages import digest
 from groundtune.types import Answer, Caller, Chunk, Document, Example, Hit, Score
 
 MARGIN_CHARACTERS = 400
 """Text shown on either side of the evidence, so that the probe reads a passage like the ones retrieval shows."""
 
 NO_EVIDENCE = "This item has no evidence that its asker may read."
-
-
-@dataclass(frozen=True, slots=True)
-class Decomposition:
-    """Where the measured retrieval answer loses against a perfect one, on the items that have evidence (shares of 1).
-
-    `retrieval_loss` + `format_loss` + `reading_loss` = 1 - `retrieved`. The path is R -> O -> O_relaxed -> 1, with O the score
-    with gold evidence in the prompt, and O_relaxed the same scored by whether the answer is contained.
-    """
-
-    items: int
-    retrieved: float
-    gold_evidence: float
-    gold_evidence_relaxed: float
-    closed_book: float | None
-    answer_in_context: float
-    """Share of these items whose retrieved context holds an accepted answer: a ceiling that needs no model."""
-
-    @property
-    def retrieval_loss(self) -> float:
-        return self.gold_evidence - self.retrieved
-
-    @property
-    def format_loss(self) -> float:
-        return self.gold_evidence_relaxed - self.gold_evidence
-
-    @property
-    def reading_loss(self) -> float:
-        return 1 - self.gold_evidence_relaxed
 
 
 def gold_hits(example: Example, *, retriever: Retriever) -> list[Hit]:
@@ -86,47 +58,50 @@ class GoldEvidence:
         return self._assistant.complete(prepared)
 
 
+class RetrievedContextOnly:
+    """Retrieves and says nothing, except where the assistant would abstain without asking its model."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant = assistant
+        self.fingerprint = {**assistant.fingerprint, "probe": "retrieved context"}
+
+    def __call__(self, examples: Sequence[Example]) -> list[Answer]:
+        found = [self._assistant.hits(example) for example in examples]
+        return [
+            abstain("nothing was retrieved") if hits is None else Answer("", context=tuple(hit.chunk.id for hit in hits))
+            for hits in found
+        ]
+
+
+class NearestAnswer:
+    """Answers with what the nearest readable training example was answered: what a task gives away without any model."""
+
+    def __init__(self, examples: Sequence[Example], neighbours: Neighbours) -> None:
+        self._answers: dict[str, str] = {}
+        for example in examples:
+            principals = Caller.of(*example.principals).principals
+            nearest = neighbours.nearest(example.question, principals=principals, k=1, exclude=example.id)
+            self._answers[example.id] = nearest[0].answers[0] if nearest else ""
+        self.fingerprint = {"probe": "nearest answer", "answers": digest(self._answers)}
+
+    def __call__(self, examples: Sequence[Example]) -> list[Answer]:
+        return [Answer(self._answers[example.id]) for example in examples]
+
+
 def answer_in_context(example: Example, context: Sequence[str]) -> bool:
     """Whether the texts of the context hold an accepted answer, word for word after normalisation."""
     return contains(example, Answer("\n".join(context))) == 1.0
 
 
-def decompose(
-    probe: Sequence[Score],
-    *,
-    rag: Sequence[Score],
-    closed_book: Sequence[Score] | None,
-    examples: Mapping[str, Example],
-    metric: str,
-    retriever: Retriever,
-) -> Decomposition | None:
-    """The path R -> O -> O_relaxed -> 1 on the answerable items that were shown gold evidence; None when there is none.
-
-    O_relaxed counts an item as right when the answer contains an accepted one, or scores higher by the metric itself.
-    """
-    shown = [score for score in probe if score.context and examples[score.item].answers]
-    if not shown:
-        return None
-    items = {score.item for score in shown}
-
-    def mean(scores: Sequence[Score]) -> float:
-        return sum(score.metrics[metric] for score in scores if score.item in items) / len(items)
-
-    relaxed = sum(max(score.metrics[metric], score.metrics.get("contains", 0.0)) for score in shown) / len(items)
-    held = 0
-    for score in rag:
-        if score.item in items:
-            caller = Caller.of(*examples[score.item].principals)
-            texts = [_text(chunk, retriever, caller) for chunk in score.context]
-            held += answer_in_context(examples[score.item], texts)
-    return Decomposition(
-        items=len(items),
-        retrieved=mean(rag),
-        gold_evidence=mean(shown),
-        gold_evidence_relaxed=relaxed,
-        closed_book=mean(closed_book) if closed_book else None,
-        answer_in_context=held / len(items),
-    )
+def held(scores: Sequence[Score], *, examples: Mapping[str, Example], retriever: Retriever) -> dict[str, bool]:
+    """Answerable item -> whether its retrieved context holds an accepted answer: a ceiling that needs no model."""
+    found: dict[str, bool] = {}
+    for score in scores:
+        example = examples[score.item]
+        if example.answers:
+            caller = Caller.of(*example.principals)
+            found[score.item] = answer_in_context(example, [_text(chunk, retriever, caller) for chunk in score.context])
+    return found
 
 
 def _text(chunk: str, retriever: Retriever, caller: Caller) -> str:

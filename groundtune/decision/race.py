@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from groundtune.candidates.build import Answerer, Weights, Workshop, build, build_any, tune
-from groundtune.decision.probes import GoldEvidence
+from groundtune.candidates.build import Answerer, Weights, Workshop, build, build_any, neighbours_of, tune
+from groundtune.decision.probes import GoldEvidence, NearestAnswer, RetrievedContextOnly
+from groundtune.decision.reader import Reader
 from groundtune.decision.task import Fold, Task
 from groundtune.evaluation.evaluate import evaluate
 from groundtune.evaluation.latency import measure_latency
@@ -17,7 +18,7 @@ from groundtune.interfaces import Progress
 from groundtune.store.stages import Stages
 from groundtune.types import Answer, Candidate, Example, Latency, RetrievedContext, Score
 
-PROBE = "gold evidence"
+PROBE, CONTEXT, NEAREST, READER = "gold evidence", "retrieved context", "nearest answer", "reader"
 
 
 @dataclass
@@ -31,6 +32,12 @@ class Outcome:
     latency: dict[str, Latency] = field(default_factory=dict)
     probe: list[Score] = field(default_factory=list)
     """The gold-evidence probe; empty where no item has evidence."""
+    context: list[Score] = field(default_factory=list)
+    """Retrieval alone; empty where nothing retrieves."""
+    nearest: list[Score] = field(default_factory=list)
+    """The nearest training example's answer."""
+    reader: list[Score] = field(default_factory=list)
+    """The reader probe; empty where it was left out."""
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     """(stage, candidate) -> wall seconds of this run; work found in the store costs nearly nothing."""
     refused: dict[str, str] = field(default_factory=dict)
@@ -50,16 +57,22 @@ class Race:
     latency_requests: int
     seed: int
     progress: Progress | None = None
+    reader: Reader | None = None
+    """Trained and asked when given."""
+    before: Callable[[Candidate, Outcome], None] | None = None
+    """Called with what was measured so far before a candidate is built."""
 
     def run(self) -> Outcome:
+        """Probes first, so that every candidate can be predicted before it is built."""
         outcome = Outcome()
+        self._probe(outcome)
         for candidate in self.candidates:
+            if self.before is not None:
+                self.before(candidate, outcome)
             if candidate.tuning is not None:
                 outcome.weights[candidate.name] = self._tune(candidate, outcome)
             outcome.scores[candidate.name] = self._answer(candidate, outcome)
             self.workshop.release_tuned()
-        with _timed(outcome, "probe", "rag"):
-            outcome.probe = self._probe()
         outcome.latency = self._latency(outcome)
         return outcome
 
@@ -92,21 +105,57 @@ class Race:
                     self.workshop.release_tuned()
         return sorted(scores, key=lambda score: score.item)
 
-    def _probe(self) -> list[Score]:
-        """The untuned model of `rag`, else of the first retrieving candidate, shown the gold evidence."""
+    def _probe(self, outcome: Outcome) -> None:
+        """Retrieval alone, the nearest example's answer, the untuned model with gold evidence, and the reader with it."""
         retriever = self.workshop.retriever
-        located = {example.id for example in self.task.examples if any(one.spans for one in example.evidence)}
         retrieving = [candidate for candidate in self.candidates if isinstance(candidate.context, RetrievedContext)]
-        retrieving.sort(key=lambda candidate: candidate.name != "rag")  # its scores are what the probe is set against
-        if retriever is None or not retrieving or not located:
-            return []
-        recipe = replace(retrieving[0], name=PROBE, tuning=None, examples=None, context=None)
-        assistant = build(recipe, workshop=self.workshop, train_examples=())
-        probe = GoldEvidence(assistant, retriever=retriever)
+        retrieving.sort(key=lambda candidate: candidate.name != "rag")  # its scores are what the probes are set against
+        outcome.nearest = self._nearest()
+        if retriever is None or not retrieving:
+            return
+        with _timed(outcome, "probe", retrieving[0].name):
+            recipe = replace(retrieving[0], tuning=None, examples=None)
+            only = RetrievedContextOnly(build(recipe, workshop=self.workshop, train_examples=()))
+            outcome.context = self._all(only, only.fingerprint, CONTEXT)
+            located = {example.id for example in self.task.examples if any(one.spans for one in example.evidence)}
+            if not located:
+                return
+            recipe = replace(recipe, name=PROBE, context=None)
+            gold = GoldEvidence(build(recipe, workshop=self.workshop, train_examples=()), retriever=retriever)
+            outcome.probe = self._all(gold, gold.fingerprint, PROBE, only=located)
+        if self.reader is not None:
+            with _timed(outcome, "train", READER):
+                weights = self.reader.weights(progress=self._named("train reader"))
+            with _timed(outcome, "probe", READER):
+                recipe = replace(self.reader.candidate, name=READER, context=None)
+                reading = GoldEvidence(
+                    build(recipe, workshop=self.workshop, train_examples=(), weights=weights), retriever=retriever
+                )
+                outcome.reader = self._all(reading, reading.fingerprint, READER, only=located)
+            self.workshop.release_tuned()
+
+    def _nearest(self) -> list[Score]:
+        by_id = self.task.by_id()
         scores: list[Score] = []
         for number, fold in enumerate(self.task.folds):
-            shown = Fold(train=(), test=tuple(item for item in fold.test if item in located))
-            scores += self._evaluate(probe, probe.fingerprint, shown, number, PROBE, f"probe {PROBE}", show_evidence=True)
+            neighbours = neighbours_of(self.workshop, [by_id[item] for item in fold.train])
+            nearest = NearestAnswer([by_id[item] for item in fold.test], neighbours)
+            scores += self._evaluate(nearest, nearest.fingerprint, fold, number, NEAREST, f"probe {NEAREST}")
+        return sorted(scores, key=lambda score: score.item)
+
+    def _all(
+        self,
+        probe: Callable[[Sequence[Example]], list[Answer]],
+        key: Mapping[str, object],
+        name: str,
+        *,
+        only: Collection[str] | None = None,
+    ) -> list[Score]:
+        """The probe's answers on the items of every fold, or on some of them, which then show their evidence."""
+        scores: list[Score] = []
+        for number, fold in enumerate(self.task.folds):
+            shown = Fold(train=(), test=tuple(item for item in fold.test if only is None or item in only))
+            scores += self._evaluate(probe, key, shown, number, name, f"probe {name}", show_evidence=only is not None)
         return sorted(scores, key=lambda score: score.item)
 
     def _latency(self, outcome: Outcome) -> dict[str, Latency]:

@@ -36,6 +36,30 @@ _PACKAGES = (
 )
 
 
+LABELS = {
+    "labels": (
+        ("retrieved", "with retrieved context (R)"),
+        ("gold_evidence", "with gold evidence in the prompt (O)"),
+        ("gold_evidence_relaxed", "the same, format forgiven"),
+        ("closed_book", "closed book"),
+        ("answer_in_context", "an accepted answer stands in the retrieved context"),
+        ("retrieval_loss", "retrieval loss"),
+        ("format_loss", "format loss"),
+        ("reading_loss", "reading and reasoning loss"),
+    ),
+    "axes": (
+        ("external_data", "need of external data (1 - closed book, format forgiven)"),
+        ("behaviour", "need of capability or behaviour (1 - score when all that must be known is shown)"),
+    ),
+    "ceilings": (
+        ("answer_in_context", "answerable questions whose retrieved context holds an accepted answer"),
+        ("nearest_answer", "the nearest example's answer, without any model"),
+        ("reader", "reader probe: tuned on other documents, gold evidence in the prompt"),
+    ),
+}
+"""Figures of the probes, in the words of the report."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
     json: Path
@@ -69,12 +93,14 @@ def write_report(report: Mapping[str, Any], folder: Path) -> ReportFiles:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=_number, points=_points, seconds=_seconds, minutes=_minutes, interval=_interval, p=_p)
+    environment.filters.update(
+        number=_number, points=_points, seconds=_seconds, minutes=_minutes, interval=_interval, p=_p, memory=_memory
+    )
     files = ReportFiles(folder / "report.json", folder / "report.md", folder / "report.html")
     texts = {
         files.json: json.dumps(report, indent=2, ensure_ascii=False, sort_keys=True) + "\n",
-        files.markdown: environment.get_template("report.md.jinja").render(report=report),
-        files.html: environment.get_template("report.html.jinja").render(report=report),
+        files.markdown: environment.get_template("report.md.jinja").render(report=report, **LABELS),
+        files.html: environment.get_template("report.html.jinja").render(report=report, **LABELS),
     }
     for path, text in texts.items():
         partial = path.with_name(f".{path.name}.partial")
@@ -102,6 +128,11 @@ def _seconds(value: float | None) -> str:
 
 def _minutes(value: float) -> str:
     return f"{value / 60:.1f} min"
+
+
+def _memory(candidate: Mapping[str, Any]) -> str:
+    held = candidate["memory_gb"]
+    return "" if held is None else f"; answering takes {held:.2f} GiB of memory"
 
 
 def _p(value: float) -> str:

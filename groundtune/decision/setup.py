@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import select
 
 from groundtune.candidates.build import Workshop, build, training_pairs
-from groundtune.candidates.open import open_workshop
+from groundtune.candidates.open import open_workshop, weights_folder
+from groundtune.candidates.recipes import candidate_named
 from groundtune.dataset.read import read_questions
 from groundtune.decision.applicable import SAMPLE, Functions, about, fit, missing_model, obstacle, recipe, trial
+from groundtune.decision.ledger import looks_before, warning
 from groundtune.decision.plan import (
     Budget,
+    LeftOut,
     Load,
     Plan,
+    PlannedStage,
     choose,
     external_stages,
     measure_pace,
     measure_training_pace,
+    price_of,
     stages_of,
 )
+from groundtune.decision.race import READER
+from groundtune.decision.reader import Reader, reader, shares_questions
 from groundtune.decision.task import Task, prepare
 from groundtune.errors import DataError
 from groundtune.evaluation.statistics import minimum_detectable_effect, smallest_p
@@ -31,7 +38,7 @@ from groundtune.models import load_embedder
 from groundtune.scoring.settings import Settings
 from groundtune.store.tables import documents as documents_table
 from groundtune.store.workspace import Workspace
-from groundtune.types import LOCAL, Candidate, WholeDocuments
+from groundtune.types import LOCAL, Candidate, RetrievedContext, WholeDocuments
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,10 @@ class Setup:
     """Candidate -> its model, those that are not applicable too."""
     trials: Mapping[str, float] = field(default_factory=dict)
     """Candidate that already runs -> seconds that its first answer took."""
+    reader: Reader | None = None
+    """The reader probe of the first retrieving candidate."""
+    no_reader: str = ""
+    """Why there is none; empty when there is."""
 
 
 def set_up(
@@ -101,7 +112,8 @@ def set_up(
     if idle:
         notes.append(f"Not raced, because neither decision.candidates nor the call names them: {', '.join(idle)}.")
     shown = tuple(note for note in notes if note)
-    return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, shown, models, trials)
+    probe, no_reader = _reader(workspace, workshop, task, candidates)
+    return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, shown, models, trials, probe, no_reader)
 
 
 def _settings(workspace: Workspace) -> Settings:
@@ -111,6 +123,23 @@ def _settings(workspace: Workspace) -> Settings:
         database=workspace.root / chosen.database if chosen.database else None,
         json_schema=workspace.root / chosen.json_schema if chosen.json_schema else None,
     )
+
+
+def _reader(workspace: Workspace, workshop: Workshop, task: Task, candidates: Sequence[Candidate]) -> tuple[Reader | None, str]:
+    retrieving = [candidate for candidate in candidates if isinstance(candidate.context, RetrievedContext)]
+    retrieving.sort(key=lambda candidate: candidate.name != "rag")
+    if not retrieving or not task.has_evidence:
+        return None, "it needs a candidate with retrieval and questions with evidence"
+    tuned = candidate_named("rag_tuned", config=workspace.config)
+    wanted = replace(retrieving[0], tuning=tuned.tuning, examples=None)
+    if wanted.tuning is None:
+        return None, "rag_tuned is not tuned"
+    if reason := obstacle(wanted, task):
+        return None, reason
+    if shares_questions(task.examples):
+        return None, "it was trained on questions of this task"
+    folder, seed = weights_folder(workspace), workspace.config.training.seed
+    return reader(wanted, workshop=workshop, tuning=wanted.tuning, folder=folder, seed=seed), ""
 
 
 def _rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
@@ -187,10 +216,12 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
             probe_items=len(task.test_ids) if probed else 0,
         )
     groups = task.grouping().groups
-    stages, left_out = choose(per_candidate, budget)
+    again = warning(looks_before(setup.workspace, fingerprint=task.fingerprint) + 1)
+    reading, off = _reader_stages(setup)
+    stages, left_out = choose({**per_candidate, **reading}, budget, last=(READER,))
     return Plan(
         stages=tuple(stages),
-        left_out=tuple(left_out),
+        left_out=(*left_out, *off),
         currency=config.prices.currency,
         budget=budget.text if budget else None,
         items=len(task.test_ids),
@@ -198,8 +229,30 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
         smallest_p=smallest_p(groups),
         mde=minimum_detectable_effect(groups, comparisons=len(setup.candidates) * (len(setup.candidates) - 1) // 2),
         scheme=task.scheme,
-        notes=(*(str(problem) for problem in task.problems), *setup.notes),
+        notes=(*(str(problem) for problem in task.problems), *filter(None, [again]), *setup.notes),
     )
+
+
+def _reader_stages(setup: Setup) -> tuple[dict[str, tuple[PlannedStage, ...]], list[LeftOut]]:
+    """What the reader probe takes, after every candidate has its place; or why it is left out."""
+    config, probe = setup.workspace.config, setup.reader
+    if probe is None:
+        return {}, [LeftOut(READER, setup.no_reader)]
+    model = setup.workshop.model(probe.candidate.model)
+    pace = measure_pace(model, batch_size=config.decision.batch_size, memory=setup.workspace.state / "pace.json")
+    tokens = sum(model.count_tokens(message.content) for pair in probe.pairs for message in pair.messages)
+    rate = pace.training_tokens_per_second or pace.prompt_tokens_per_second / 4
+    training = 0.0 if probe.trained else tokens * config.training.epochs / rate
+    if not config.decision.reader and not probe.trained:
+        return {}, [LeftOut(READER, f"off; decision.reader = true trains it once, about {training / 60:.1f} min")]
+    items = len(setup.task.test_ids)
+    answering = items * tokens / max(1, len(probe.pairs)) / pace.prompt_tokens_per_second
+
+    def stage(name: Literal["train", "probe"], seconds: float) -> PlannedStage:
+        money = price_of(seconds, (0.0, 0.0), probe.candidate.model, config.prices, model.local)
+        return PlannedStage(name, READER, seconds, money)
+
+    return {READER: (*((stage("train", training),) if training else ()), stage("probe", answering))}, []
 
 
 def _load(candidate: Candidate, setup: Setup) -> Load:

@@ -15,6 +15,7 @@ from groundtune.interfaces import Metric
 from groundtune.scoring import METRICS_WITH_SETTINGS, SET_METRICS
 from groundtune.scoring import metric as find_metric
 from groundtune.scoring.settings import NOTHING_SET, Settings
+from groundtune.store.stages import digest
 from groundtune.types import Answer, Example, Score
 
 SEALED_FROM = 300
@@ -67,6 +68,11 @@ class Task:
     @property
     def test_ids(self) -> tuple[str, ...]:
         return tuple(sorted(item for fold in self.folds for item in fold.test))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the items: looks at the same ones are counted together."""
+        return digest([[example.id, example.question, example.answers] for example in self.examples])
 
     def by_id(self) -> dict[str, Example]:
         return {example.id: example for example in self.examples}

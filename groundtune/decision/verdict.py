@@ -57,6 +57,7 @@ def decide_verdict(
     claim: Claim | None = None,
     seed: int = 0,
     settings: Settings = NOTHING_SET,
+    compare: Callable[..., Contrast] = contrast,
 ) -> Finding:
     """The verdict on candidates that meet the constraints, and the comparisons behind it.
 
@@ -71,7 +72,8 @@ def decide_verdict(
     chance, so it wins only if that many items without a difference show it not to be worse by the margin. Ties of cost go to
     the better mean, then to the one given first. Whoever wins must also be shown, one-sided at 2.5 %, to lie above the floor
     less the margin, by default above the best constant answer, because the best of several that know nothing may clear the
-    floor by luck. The order of items and the names of candidates and groups change nothing.
+    floor by luck. The order of items and the names of candidates and groups change nothing. `compare` stands in for `contrast`
+    where its results are remembered.
 
     Scores with several training seeds make a claim about the method, in which seeds are a sample like the items, unless `claim`
     asks for these weights, whose scores are then averaged. With one seed there is no other claim than about these weights.
@@ -88,7 +90,7 @@ def decide_verdict(
         return Finding(Verdict("none good enough", None, None, reason), (), floor, constant)
     claimed: Claim = "these weights" if table.seeds == 1 else claim or "the method"
     said = {name: {(row.item, row.seed): row.answer for row in rows if row.item in wanted} for name, rows in scores.items()}
-    race = _Race(table, said, metric=metric, costs=costs, margin=margin, floor=floor, claim=claimed, seed=seed)
+    race = _Race(table, said, metric=metric, costs=costs, margin=margin, floor=floor, claim=claimed, seed=seed, compare=compare)
     return Finding(race.verdict(), race.comparisons(), floor, constant, claimed)
 
 
@@ -106,6 +108,7 @@ class _Race:
         floor: float,
         claim: Claim,
         seed: int,
+        compare: Callable[..., Contrast],
     ) -> None:
         self.table, self.metric, self.margin, self.floor, self.claim = table, metric, margin, floor, claim
         self.least = floor - margin
@@ -133,7 +136,7 @@ class _Race:
         self.pairs = len(pairs)
         level = simultaneous_level(len(pairs))
         self.contrasts: dict[tuple[str, str], Contrast] = {
-            (a, b): contrast(self.row[a], self.row[b], table.groups, margin=margin, level=level, seed=seed) for a, b in pairs
+            (a, b): compare(self.row[a], self.row[b], table.groups, margin=margin, level=level, seed=seed) for a, b in pairs
         }
         adjusted = holm([found.p_value for found in self.contrasts.values()])
         self.p_adjusted = {frozenset(pair): p for pair, p in zip(self.contrasts, adjusted, strict=True)}

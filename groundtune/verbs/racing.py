@@ -14,8 +14,10 @@ from groundtune.candidates.build import tune
 from groundtune.candidates.open import remember_run, remember_weights, weights_folder
 from groundtune.candidates.recipes import candidate_named
 from groundtune.config import FILE_NAME, STANDARD, Config, default_config_text, known_names
-from groundtune.decision.decide import Decision, candidate_reports, load_report, run_race
+from groundtune.decision.decide import Decision, run_race
 from groundtune.decision.decide import decide as decide_workspace
+from groundtune.decision.ledger import load_report
+from groundtune.decision.measures import candidate_reports
 from groundtune.decision.plan import Plan
 from groundtune.decision.report import ReportFiles, write_report
 from groundtune.decision.setup import set_up
