@@ -76,6 +76,8 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 [decision]
 # candidates = ["prompt", "few_shot", "rag", "tuned", "rag_tuned"]
 # margin = 0.05    # points of the metric that count as "worse"
+# test_questions = 100   # about so many are answered and scored, drawn by group; without it all
+# train_questions = 200  # about so many may be learned from, drawn by group; without it all
 # budget = "20m"   # or "5USD": limits the work chosen from the plan
 # must_cite = false          # a candidate that breaks a limit is shown, but cannot win
 # max_p95_seconds = 2.0

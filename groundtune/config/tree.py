@@ -152,6 +152,10 @@ class Decision(Section):
     """Below this nothing is good enough; by default the best constant answer's score plus the margin."""
     folds: Annotated[int, Field(ge=2)] = 3
     seed: Annotated[int, Field(ge=0)] = 0
+    test_questions: Positive | None = None
+    """About how many questions are answered and scored, drawn by group from the seed; all without it."""
+    train_questions: Positive | None = None
+    """About how many questions may be learned from in each fold, drawn by group from the seed; all without it."""
     budget: str | None = None
     """`20m` or `5USD`: limits the work chosen from the plan."""
     batch_size: Positive = 8

@@ -11,9 +11,9 @@ from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.candidates.build import Answerer, build_any
 from groundtune.candidates.open import find_weights, newest, open_workshop
 from groundtune.candidates.recipes import candidate_named
+from groundtune.company import generate, write
 from groundtune.config import FILE_NAME, default_config_text, known_names
 from groundtune.dataset.read import read_questions
-from groundtune.demo import copy_to
 from groundtune.errors import NotFound, UsageError
 from groundtune.ingest.sync import SyncReport
 from groundtune.ingest.sync import sync as sync_documents
@@ -37,14 +37,15 @@ def init(
     questions: str = "questions.jsonl",
     model: str = "embedded:smollm2",
     demo: bool = False,
+    seed: int = 0,
 ) -> InitResult:
-    """Make `root` a workspace with an explicit, commented configuration; with `demo`, the shipped documents and questions too.
+    """Make `root` a workspace with an explicit, commented configuration; with `demo`, that of the generated company of `seed`.
 
     Nothing that exists is overwritten: UsageError when `root` is a workspace already.
     """
     root = Path(root)
     if demo:
-        written = copy_to(root, model=model)
+        written = write(generate(seed), root, model=model)
         Workspace.open(root).close()
         return InitResult(root, written)
     text = default_config_text(documents=documents, questions=questions, model=model)
