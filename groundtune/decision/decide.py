@@ -26,7 +26,7 @@ from groundtune.decision.measures import (
 from groundtune.decision.plan import Plan, parse_budget, remember_training_pace
 from groundtune.decision.predictions import Book
 from groundtune.decision.race import READER, Outcome, Race
-from groundtune.decision.report import write_report, write_scores
+from groundtune.decision.report import write_questions, write_report, write_scores
 from groundtune.decision.sensitivity import sensitivity
 from groundtune.decision.setup import Setup, plan_race, set_up
 from groundtune.decision.verdict import decide_verdict
@@ -87,7 +87,7 @@ def decide(
             setup, plan=plan, outcome=outcome, raced=raced, run=run, folder=folder, explainer=explainer, progress=progress
         )
         report = assemble(setup, result)
-        write_report(report, workspace.root)
+        write_report(workspace, report)
         remember_run(workspace, verb="decide", content=report, run=run, seconds=time.time() - started)
     return Decision(plan=plan, out=workspace.root, verdict=result.found.verdict, report=report)
 
@@ -135,6 +135,7 @@ def conclude(
     looked = look(workspace, run, fingerprint=task.fingerprint, items=len(task.test_ids))
     probes = (outcome.probe, outcome.context, outcome.nearest, outcome.reader)
     write_scores(folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), *probes) for score in scores])
+    write_questions(folder, task.examples)
     return Result(
         run=run,
         looks=looked,
