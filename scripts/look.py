@@ -24,8 +24,8 @@ FAULTS = """
 (() => {
   const found = [];
   const seen = element => element.checkVisibility({visibilityProperty: true});
-  if (document.documentElement.scrollWidth > document.documentElement.clientWidth)
-    found.push(`the page is ${document.documentElement.scrollWidth} px wide, the screen ${document.documentElement.clientWidth}`);
+  const page = document.documentElement;
+  if (page.scrollWidth > innerWidth) found.push(`the page is ${page.scrollWidth} px wide, the screen ${innerWidth}`);
   for (const svg of [...document.querySelectorAll("svg")].filter(seen)) {
     const texts = [...svg.querySelectorAll("text")].map(text => [text.textContent, text.getBoundingClientRect()]);
     texts.forEach(([one, a], at) => {

@@ -14,7 +14,7 @@ from groundtune.decision.assemble import Result, assemble
 from groundtune.decision.break_even import break_evens, running
 from groundtune.decision.constraints import Limits, breaches
 from groundtune.decision.explain import Explainer
-from groundtune.decision.ledger import look, next_run
+from groundtune.decision.ledger import ledger, look, next_run
 from groundtune.decision.measures import (
     candidate_reports,
     constrained_figures,
@@ -26,9 +26,10 @@ from groundtune.decision.measures import (
 from groundtune.decision.plan import Plan, parse_budget, remember_training_pace
 from groundtune.decision.predictions import Book
 from groundtune.decision.race import READER, Outcome, Race
-from groundtune.decision.report import write_questions, write_report, write_scores
+from groundtune.decision.report import write_report, write_scores
 from groundtune.decision.sensitivity import sensitivity
 from groundtune.decision.setup import Setup, plan_race, set_up
+from groundtune.decision.texts import write_questions
 from groundtune.decision.verdict import decide_verdict
 from groundtune.errors import UsageError
 from groundtune.evaluation.standing import Standing, standing
@@ -135,10 +136,11 @@ def conclude(
     looked = look(workspace, run, fingerprint=task.fingerprint, items=len(task.test_ids))
     probes = (outcome.probe, outcome.context, outcome.nearest, outcome.reader)
     write_scores(folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), *probes) for score in scores])
-    write_questions(folder, task.examples)
+    write_questions(folder, task.examples, setup.workshop.audience_of)
     return Result(
         run=run,
         looks=looked,
+        ledger=ledger(workspace, fingerprint=task.fingerprint),
         scores=(folder / "scores.jsonl").relative_to(workspace.root).as_posix(),
         plan=plan,
         outcome=outcome,

@@ -13,11 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from groundtune.decision.texts import QUESTIONS, lost_questions
+from groundtune.decision.texts import lost_questions
 from groundtune.reporting.pages import pages
 from groundtune.store.artefacts import write_whole
 from groundtune.store.workspace import Workspace
-from groundtune.types import Example, Score
+from groundtune.types import Score
 
 SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).parent / "report.schema.json"
@@ -58,12 +58,8 @@ def versions() -> dict[str, str]:
 
 def write_scores(path: Path, scores: Sequence[Score]) -> None:
     """One line an item and candidate: everything from which the report's figures can be computed again."""
-    _write_lines(path, scores)
-
-
-def write_questions(folder: Path, examples: Sequence[Example]) -> None:
-    """The questions of a run as they were asked, with the evidence as it was located, beside their scores."""
-    _write_lines(folder / QUESTIONS, examples)
+    lines = [json.dumps(asdict(score), ensure_ascii=False, sort_keys=True) for score in scores]
+    write_whole(path, ("\n".join(lines) + "\n").encode())
 
 
 def write_report(workspace: Workspace, report: Mapping[str, Any]) -> ReportFiles:
@@ -86,8 +82,3 @@ def write_report(workspace: Workspace, report: Mapping[str, Any]) -> ReportFiles
 def read_scores(path: Path) -> list[dict[str, Any]]:
     """The rows of a file of scores; none when it is gone."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def _write_lines(path: Path, rows: Sequence[Score] | Sequence[Example]) -> None:
-    lines = [json.dumps(asdict(row), ensure_ascii=False, sort_keys=True) for row in rows]
-    write_whole(path, ("\n".join(lines) + "\n").encode())

@@ -1,1 +1,1 @@
-"""A decision as pages: the content of report.json and its scores to Markdown and HTML. Pure; knows no workspace, computes no test."""
+"""A decision as pages: the content of report.json and its scores to Markdown and HTML. Pure; knows no workspace."""

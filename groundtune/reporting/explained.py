@@ -36,7 +36,7 @@ class Position:
     behaviour: Spread | None
     words: str
     names: tuple[float, float]
-    """Heights at which the lower and the upper quadrants bear their names, clear of what was measured where that is possible."""
+    """Heights at which the lower and the upper quadrants bear their names, clear of what was measured where possible."""
 
 
 def position(report: Mapping[str, Any]) -> Position:

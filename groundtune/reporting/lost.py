@@ -1,4 +1,4 @@
-"""The questions that candidates lost, side by side: which ones are worth showing, and what is shown of each. Knows no permissions."""
+"""The questions that candidates lost: which are worth showing, and what is shown of each. Knows no permissions."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def choose(
 ) -> Choice:
     """The questions on which each candidate in turn, the reference first, fell furthest behind the best.
 
-    Only `allowed` ones are shown; losses count all. Ties go to the question on which the candidates differ more, then to its id.
+    Only `allowed` ones are shown; losses count all. Ties go to the question on which candidates differ more, then to its id.
     """
     metric = report["task"]["metric"]
     values = _values(report, scores)
@@ -130,9 +130,9 @@ def questions(
     *,
     examples: Sequence[Example],
     passages: Mapping[str, tuple[Passage, ...]],
-    hidden: Collection[str] = (),
+    hidden: Collection[tuple[str, str]] = (),
 ) -> tuple[Question, ...]:
-    """What is shown of each example: every candidate's answer beside its score. Answers of `hidden` candidates are left out."""
+    """What is shown of each example: every candidate's answer beside its score, but for the answers (candidate, id) `hidden`."""
     metric = report["task"]["metric"]
     values = _values(report, scores)
     first = {(score["candidate"], score["item"]): score for score in reversed(scores)}
@@ -150,7 +150,7 @@ def questions(
                 Row(
                     candidate["name"],
                     score=value if metric in score["metrics"] else None,
-                    answer=None if candidate["name"] in hidden else cut(score["answer"]),
+                    answer=None if (candidate["name"], example.id) in hidden else cut(score["answer"]),
                     abstained=score["abstained"],
                     evidence_shown=_shown(example, score["context"]) if candidate["name"] in retrieving else None,
                     best=value is not None and value > 0 and value >= best - 1e-9,

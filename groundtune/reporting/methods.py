@@ -69,8 +69,8 @@ ALWAYS = (
     Method("Holm", "p-values are adjusted over all pairs, so that many comparisons do not make a winner by luck.", "Holm 1979"),
     Method(
         "Non-inferiority",
-        "“Not significantly worse” is not taken for “as good”: a test of its own must show that a candidate is not worse by the "
-        "margin or more.",
+        "“Not significantly worse” is not taken for “as good”: a test of its own must show that a candidate is not worse by "
+        "the margin or more.",
         "Piaggio et al. 2012",
     ),
     Method(

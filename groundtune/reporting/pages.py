@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -20,8 +21,20 @@ class Pages:
     """Complete in itself: no script, no request to any other place."""
 
 
-def pages(report: Mapping[str, Any], *, scores: Sequence[Mapping[str, Any]] = (), lost: Lost | None = None) -> Pages:
+def pages(report: Mapping[str, Any], *, scores: Sequence[Mapping[str, Any]], lost: Lost) -> Pages:
     """The report for people. `scores` are rows of its file of scores, `lost` the texts that its readers may see."""
+    shown = {
+        "report": report,
+        "view": view(report, scores, lost),
+        "labels": words.LOSSES,
+        "axes": words.AXES,
+        "ceilings": words.CEILINGS,
+    }
+    return Pages(*(_environment().get_template(f"report.{ending}.jinja").render(shown) for ending in ("md", "html")))
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("groundtune.reporting"),
         autoescape=select_autoescape(("html.jinja",)),
@@ -32,8 +45,8 @@ def pages(report: Mapping[str, Any], *, scores: Sequence[Mapping[str, Any]] = ()
     environment.filters.update(
         number=words.number,
         points=words.points,
-        chance=words.chance,
         plain=words.plain,
+        chance=words.chance,
         seconds=words.seconds,
         duration=words.duration,
         interval=words.interval,
@@ -44,16 +57,7 @@ def pages(report: Mapping[str, Any], *, scores: Sequence[Mapping[str, Any]] = ()
         share=words.share,
         cell=_cell,
     )
-    shown = {
-        "report": report,
-        "view": view(report, scores, lost or Lost(why="The scores of this run are not at hand.")),
-        "labels": words.LOSSES,
-        "axes": words.AXES,
-        "ceilings": words.CEILINGS,
-    }
-    return Pages(
-        environment.get_template("report.md.jinja").render(shown), environment.get_template("report.html.jinja").render(shown)
-    )
+    return environment
 
 
 def _cell(text: str) -> str:

@@ -11,7 +11,7 @@ from groundtune.reporting.labels import Box, Label, place
 from groundtune.reporting.scale import Scale, linear, positive
 from groundtune.reporting.words import money, number, seconds, short
 
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 12.0, 44.0
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 28.0, 44.0
 """Pixels around the plot for ticks and titles."""
 
 Against = Literal["cost", "latency"]

@@ -48,7 +48,7 @@ def plain(value: float) -> str:
 
 
 def interval(value: Mapping[str, float] | None) -> str:
-    return "" if value is None else f"[{value['low']:.3f}, {value['high']:.3f}]"
+    return "" if value is None else f"[{value['low']:.3f}, {value['high']:.3f}]".replace("-", "−")
 
 
 def seconds(value: float | None) -> str:
@@ -83,11 +83,8 @@ def p_value(value: float) -> str:
 
 
 def p_said(value: float) -> str:
-    return (
-        f"p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}.001"
-        if value < 0.001
-        else f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{p_value(value)}"
-    )
+    """A p-value in a sentence, which is not broken within it."""
+    return (f"p {p_value(value)}" if value < 0.001 else f"p = {p_value(value)}").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def share(value: float) -> str:
