@@ -170,12 +170,21 @@ def _read_questions(path: Path) -> list[Asked]:
     return [_asked(json.loads(line)) for line in lines]
 
 
-def _asked(row: dict[str, Any]) -> Asked:
-    then = from_json(row.pop("audience"))
-    history = tuple(Message(**message) for message in row.pop("history"))
+def _asked(row: Mapping[str, Any]) -> Asked:
     evidence = tuple(
         Evidence(one["document"], one["quote"], tuple((start, end) for start, end in one["spans"]), tuple(one["sections"]))
-        for one in row.pop("evidence")
+        for one in row["evidence"]
     )
-    lists = {name: tuple(row.pop(name)) for name in ("answers", "facts", "principals")}
-    return Asked(Example(**row, **lists, history=history, evidence=evidence), then)
+    example = Example(
+        row["id"],
+        row["question"],
+        answers=tuple(row["answers"]),
+        history=tuple(Message(**message) for message in row["history"]),
+        evidence=evidence,
+        facts=tuple(row["facts"]),
+        group=row["group"],
+        kind=row["kind"],
+        principals=tuple(row["principals"]),
+        origin=row["origin"],
+    )
+    return Asked(example, from_json(row["audience"]))

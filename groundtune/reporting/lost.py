@@ -132,7 +132,7 @@ def questions(
     passages: Mapping[str, tuple[Passage, ...]],
     hidden: Collection[tuple[str, str]] = (),
 ) -> tuple[Question, ...]:
-    """What is shown of each example: every candidate's answer beside its score, but for the answers (candidate, id) `hidden`."""
+    """What is shown of each example: every candidate's answer beside its score. `hidden` are (candidate, id) without answer."""
     metric = report["task"]["metric"]
     values = _values(report, scores)
     first = {(score["candidate"], score["item"]): score for score in reversed(scores)}

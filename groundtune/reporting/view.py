@@ -12,7 +12,7 @@ from groundtune.reporting.explained import Position, losses, position, predictio
 from groundtune.reporting.kinds import Kinds, kinds
 from groundtune.reporting.lost import Lost
 from groundtune.reporting.methods import Method, methods
-from groundtune.reporting.scatter import Scatter, scatter
+from groundtune.reporting.scatter import Against, Scatter, scatter
 from groundtune.reporting.stages import Stages, stages
 from groundtune.reporting.summary import Summary, summary
 from groundtune.reporting.tracks import Chart
@@ -49,9 +49,9 @@ def view(report: Mapping[str, Any], scores: Sequence[Mapping[str, Any]], lost: L
     """`scores` are the rows of the file that `scores` of the report names; without any, what needs them is left out."""
     chosen = reference(report)
 
-    def both(against: Any) -> Scatters | None:
-        sizes = [scatter(report, against, width=width, height=height, chosen=chosen) for width, height in SIZES.values()]
-        return Scatters(*sizes) if sizes[0] and sizes[1] else None
+    def both(against: Against) -> Scatters | None:
+        wide, narrow = (scatter(report, against, width=x, height=y, chosen=chosen) for x, y in (SIZES["wide"], SIZES["narrow"]))
+        return Scatters(wide, narrow) if wide and narrow else None
 
     return View(
         reference=chosen,
