@@ -25,12 +25,12 @@ from scipy.stats import binom
 
 from benchmarks.harness import RESULTS, Figure, Goal, goal, save
 from benchmarks.simulate import draw, group_sums, groups_of, holds_up, holm, p_best, p_values, pairs, superior
-from groundtune.decision.verdict import ALPHA_NOT_WORSE, ALPHA_SUPERIOR, decide_verdict
+from groundtune.decision.verdict import decide_verdict
 from groundtune.evaluation import statistics
 from groundtune.evaluation.bounded import Array, BoundedValues, Codes, score_test
 from groundtune.evaluation.crossed import sample_of
 from groundtune.evaluation.statistics import mean_of, power, simultaneous_level
-from groundtune.types import Example, Interval, Score
+from groundtune.types import ALPHA_NOT_WORSE, ALPHA_SUPERIOR, Example, Interval, Score
 
 MARGIN = 0.05
 LEVELS = {"middle": 0.5, "floor": 0.05, "ceiling": 0.95}

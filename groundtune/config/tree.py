@@ -171,6 +171,9 @@ class Decision(Section):
     """Oldest that the facts in an answer may be; see `[upkeep]`."""
     reader: bool = False
     """Train the reader probe, once a model, where the budget holds it."""
+    report_audience: Principals | None = None
+    """Who will read the report: it shows only questions, answers and passages that a caller with all of these principals may
+    see. Empty means no text at all; so does None, unless everything belongs to the one principal `local`."""
 
 
 class Upkeep(Section):

@@ -36,6 +36,8 @@ class Result:
 
     run: str
     looks: int
+    ledger: Sequence[Mapping[str, str]]
+    """Every look at these items, this one included."""
     scores: str
     """Path of the per-item scores, relative to the workspace."""
     plan: Plan
@@ -87,6 +89,7 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
             "seed": config.decision.seed,
             "fingerprint": task.fingerprint,
             "looks": result.looks,
+            "ledger": list(result.ledger),
         },
         "seeds": [config.training.seed],
         "mde": plan.mde,

@@ -14,7 +14,7 @@ from groundtune.decision.assemble import Result, assemble
 from groundtune.decision.break_even import break_evens, running
 from groundtune.decision.constraints import Limits, breaches
 from groundtune.decision.explain import Explainer
-from groundtune.decision.ledger import look, next_run
+from groundtune.decision.ledger import ledger, look, next_run
 from groundtune.decision.measures import (
     candidate_reports,
     constrained_figures,
@@ -29,6 +29,7 @@ from groundtune.decision.race import READER, Outcome, Race
 from groundtune.decision.report import write_report, write_scores
 from groundtune.decision.sensitivity import sensitivity
 from groundtune.decision.setup import Setup, plan_race, set_up
+from groundtune.decision.texts import write_questions
 from groundtune.decision.verdict import decide_verdict
 from groundtune.errors import UsageError
 from groundtune.evaluation.standing import Standing, standing
@@ -87,7 +88,7 @@ def decide(
             setup, plan=plan, outcome=outcome, raced=raced, run=run, folder=folder, explainer=explainer, progress=progress
         )
         report = assemble(setup, result)
-        write_report(report, workspace.root)
+        write_report(workspace, report)
         remember_run(workspace, verb="decide", content=report, run=run, seconds=time.time() - started)
     return Decision(plan=plan, out=workspace.root, verdict=result.found.verdict, report=report)
 
@@ -135,9 +136,11 @@ def conclude(
     looked = look(workspace, run, fingerprint=task.fingerprint, items=len(task.test_ids))
     probes = (outcome.probe, outcome.context, outcome.nearest, outcome.reader)
     write_scores(folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), *probes) for score in scores])
+    write_questions(folder, task.examples, setup.workshop.audience_of)
     return Result(
         run=run,
         looks=looked,
+        ledger=ledger(workspace, fingerprint=task.fingerprint),
         scores=(folder / "scores.jsonl").relative_to(workspace.root).as_posix(),
         plan=plan,
         outcome=outcome,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,14 @@ def look(workspace: Workspace, run: str, *, fingerprint: str, items: int) -> int
     with workspace.database.begin() as connection:
         connection.execute(insert(looks).values(run=run, split="test", digest=fingerprint, items=items, created=time.time()))
         return connection.scalar(select(func.count()).select_from(looks).where(looks.c.digest == fingerprint)) or 1
+
+
+def ledger(workspace: Workspace, *, fingerprint: str) -> list[dict[str, str]]:
+    """Every look at these items so far, the first first: its run, and when (ISO 8601, UTC)."""
+    chosen = select(looks.c.run, looks.c.created).where(looks.c.digest == fingerprint).order_by(looks.c.id)
+    with workspace.database.connect() as connection:
+        rows = connection.execute(chosen).all()
+    return [{"run": run, "created": datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds")} for run, when in rows]
 
 
 def looks_before(workspace: Workspace, *, fingerprint: str) -> int:
