@@ -15,6 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from groundtune.store.artefacts import write_whole
 from groundtune.types import Score
 
 SCHEMA_VERSION = 1
@@ -81,11 +82,11 @@ def versions() -> dict[str, str]:
 def write_scores(path: Path, scores: Sequence[Score]) -> None:
     """One line an item and candidate: everything from which the report's figures can be computed again."""
     lines = [json.dumps(asdict(score), ensure_ascii=False, sort_keys=True) for score in scores]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(path, ("\n".join(lines) + "\n").encode())
 
 
 def write_report(report: Mapping[str, Any], folder: Path) -> ReportFiles:
-    """report.json, report.md and report.html in `folder`, each in place of what was there."""
+    """report.json, report.md and report.html in `folder`, each in place of what was there, whole or not at all."""
     environment = Environment(
         loader=PackageLoader("groundtune.decision"),
         autoescape=select_autoescape(("html",)),
@@ -103,9 +104,7 @@ def write_report(report: Mapping[str, Any], folder: Path) -> ReportFiles:
         files.html: environment.get_template("report.html.jinja").render(report=report, **LABELS),
     }
     for path, text in texts.items():
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, text.encode())
     return files
 
 
