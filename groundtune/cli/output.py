@@ -68,14 +68,17 @@ def _is_number(cell: str) -> bool:
     return not cell or cell[0].isdigit() or cell[0] in "+-."
 
 
+def shown(error: GroundtuneError) -> str:
+    """The error and what to do about it, a line each."""
+    head = f"{error.subject}: {error.message}" if error.subject else error.message
+    return f"error: {head}" + (f"\nwhat to do: {error.remedy}" if error.remedy else "")
+
+
 def fail(error: GroundtuneError, *, as_json: bool, trace: str = "") -> int:
     """Print the error and what to do about it, and return its exit code."""
     if trace:
         note(trace.rstrip())
-    head = f"{error.subject}: {error.message}" if error.subject else error.message
-    note(f"error: {head}")
-    if error.remedy:
-        note(f"what to do: {error.remedy}")
+    note(shown(error))
     if as_json:
         document(
             {

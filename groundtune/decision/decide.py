@@ -80,7 +80,7 @@ def decide(
                 "no candidate fits the budget.", subject=str(budget), remedy="Raise the budget or name fewer candidates."
             )
         run, folder = next_run(workspace)
-        started = time.time()
+        started = time.monotonic()
         explainer = Explainer(setup, Book(folder / "predictions.json", fingerprint=setup.task.fingerprint))
         reads = any(stage.candidate == READER for stage in plan.stages)
         outcome = run_race(setup, raced, explainer=explainer, reads=reads, progress=progress)
@@ -89,7 +89,7 @@ def decide(
         )
         report = assemble(setup, result)
         write_report(workspace, report)
-        remember_run(workspace, verb="decide", content=report, run=run, seconds=time.time() - started)
+        remember_run(workspace, verb="decide", content=report, run=run, seconds=time.monotonic() - started)
     return Decision(plan=plan, out=workspace.root, verdict=result.found.verdict, report=report)
 
 

@@ -26,10 +26,16 @@ def next_run(workspace: Workspace) -> tuple[str, Path]:
 
 
 def look(workspace: Workspace, run: str, *, fingerprint: str, items: int) -> int:
-    """Write this look into the ledger; returns how many looks these items have had, this one included."""
+    """Write this look into the ledger; returns how many looks these items have had, this one included.
+
+    A run that was cut off after its look, before its end, has the same id when it goes on: it looks once.
+    """
+    of_these = select(func.count()).select_from(looks).where(looks.c.digest == fingerprint)
     with workspace.database.begin() as connection:
-        connection.execute(insert(looks).values(run=run, split="test", digest=fingerprint, items=items, created=time.time()))
-        return connection.scalar(select(func.count()).select_from(looks).where(looks.c.digest == fingerprint)) or 1
+        if not connection.scalar(of_these.where(looks.c.run == run)):
+            row = {"run": run, "split": "test", "digest": fingerprint, "items": items, "created": time.time()}
+            connection.execute(insert(looks).values(row))
+        return connection.scalar(of_these) or 1
 
 
 def ledger(workspace: Workspace, *, fingerprint: str) -> list[dict[str, str]]:

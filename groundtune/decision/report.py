@@ -63,7 +63,7 @@ def write_scores(path: Path, scores: Sequence[Score]) -> None:
 
 
 def write_report(workspace: Workspace, report: Mapping[str, Any]) -> ReportFiles:
-    """report.json, report.md and report.html in the workspace's folder, each in place of what was there.
+    """report.json, report.md and report.html in the workspace's folder, each in place of what was there, whole or not at all.
 
     What a reader may see is asked anew, so that a report written again shows nothing that was withdrawn.
     """

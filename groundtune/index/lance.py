@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from lancedb.index import FTS
 from groundtune.errors import UsageError, WorkspaceError
 from groundtune.index.lance_reads import SEARCHED, Found, Reads, any_of
 from groundtune.index.words import STOP_WORDS
+from groundtune.store.failures import engine_failure
 from groundtune.types import Entry
 
 if TYPE_CHECKING:
@@ -38,15 +40,8 @@ class LanceIndex:
     def __init__(self, path: Path, *, dimensions: int) -> None:
         self.dimensions = dimensions
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
-        connection = lancedb.connect(str(path), read_consistency_interval=timedelta(0))
-        if _TABLE not in connection.list_tables().tables:
-            # Without a declared primary key, concurrent merges silently double rows.
-            made: Any = connection.create_table(_TABLE, schema=_schema(dimensions), exist_ok=True)
-            made.set_unenforced_primary_key("id")
-        self._table: Any = connection.open_table(_TABLE)
-        if self._table.index_stats(_FULL_TEXT_INDEX) is None:
-            self._index_text()
+        with _disk(path):
+            self._table: Any = self._opened(path)
         self._reads = Reads(path, table=_TABLE)
         stored = self._table.schema.field("vector").type.list_size
         if stored != dimensions:
@@ -56,29 +51,48 @@ class LanceIndex:
                 remedy="Remove the folder and run: groundtune sync",
             )
 
+    def _opened(self, path: Path) -> Any:
+        """The table, made where it is absent."""
+        path.mkdir(parents=True, exist_ok=True)
+        connection = lancedb.connect(str(path), read_consistency_interval=timedelta(0))
+        if _TABLE not in connection.list_tables().tables:
+            # Without a declared primary key, concurrent merges silently double rows.
+            made: Any = connection.create_table(_TABLE, schema=_schema(self.dimensions), exist_ok=True)
+            made.set_unenforced_primary_key("id")
+        table: Any = connection.open_table(_TABLE)
+        if table.index_stats(_FULL_TEXT_INDEX) is None:
+            _index_text(table)
+        return table
+
     def replace(self, documents: Mapping[str, Sequence[Entry]]) -> None:
-        """Put every named document's entries in place of what it held; an empty list removes it. All in one commit."""
+        """Put every named document's entries in place of what it held; an empty list removes it. All in one commit.
+
+        Raises WorkspaceError, here and wherever it writes, when the disk is full or read-only.
+        """
         if not documents:
             return
         entries = [entry for id in sorted(documents) for entry in documents[id]]
         rows = pa.RecordBatchReader.from_batches(_schema(self.dimensions), self._batches(entries))
         merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-        merge.when_not_matched_by_source_delete(any_of("document", documents).to_sql()).execute(rows)
-        self._index_text()
+        with _disk(self.path):
+            merge.when_not_matched_by_source_delete(any_of("document", documents).to_sql()).execute(rows)
+            _index_text(self._table)
 
     def assign(self, audiences: Mapping[str, int]) -> None:
         """Give documents other audience ids; text and vectors stay."""
-        for audience in sorted(set(audiences.values())):
-            members = [document for document, id in audiences.items() if id == audience]
-            self._table.update(where=any_of("document", members).to_sql(), values={"audience": audience})
-        if audiences:
-            self._index_text()
+        with _disk(self.path):
+            for audience in sorted(set(audiences.values())):
+                members = [document for document, id in audiences.items() if id == audience]
+                self._table.update(where=any_of("document", members).to_sql(), values={"audience": audience})
+            if audiences:
+                _index_text(self._table)
 
     def settle(self) -> None:
         """Complete what a run that was cut off after its commit left undone: the full-text index over all rows."""
         stats = self._table.index_stats(_FULL_TEXT_INDEX)
         if stats is None or stats.num_unindexed_rows or stats.num_indexed_rows != self.count():
-            self._index_text()
+            with _disk(self.path):
+                _index_text(self._table)
 
     def search(self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int) -> list[Found]:
         """The `k` best rows of each retriever among the allowed audience ids, unfused, in the order of chunk ids.
@@ -112,17 +126,31 @@ class LanceIndex:
             self._table.search().limit(rows).to_arrow()
             self._table.search("verify", query_type="fts", fts_columns=SEARCHED).limit(1).to_arrow()
 
-    # --- LanceDB --------------------------------------------------------------------------------------------------------
-
-    def _index_text(self) -> None:
-        """Build the full-text index anew: word statistics then depend on the rows alone, not on how they came in."""
-        self._table.optimize(cleanup_older_than=_READING)
-        self._table.create_index(SEARCHED, config=_FULL_TEXT, replace=True)
-
     def _batches(self, entries: Sequence[Entry]) -> Iterator[pa.RecordBatch]:
         schema = _schema(self.dimensions)
         for start in range(0, len(entries), _BATCH):
             yield pa.RecordBatch.from_pylist([_row(entry) for entry in entries[start : start + _BATCH]], schema=schema)
+
+
+# --- LanceDB ------------------------------------------------------------------------------------------------------------
+
+
+def _index_text(table: Any) -> None:
+    """Build the full-text index anew: word statistics then depend on the rows alone, not on how they came in."""
+    table.optimize(cleanup_older_than=_READING)
+    table.create_index(SEARCHED, config=_FULL_TEXT, replace=True)
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """What LanceDB says of the disk, as a WorkspaceError: each commit is whole or absent, so the next sync continues."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        named = engine_failure(error, path)
+        if named is None:
+            raise
+        raise named from error
 
 
 def _schema(dimensions: int) -> pa.Schema:

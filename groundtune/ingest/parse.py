@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import html
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -18,6 +21,7 @@ from typing import Any, Final, Self
 
 from groundtune.errors import BadDocument
 from groundtune.ingest.detect import Detected, detect
+from groundtune.store.failures import disk_failure
 from groundtune.types import Document
 
 PARSE_VERSION: Final = 1
@@ -34,11 +38,16 @@ REMEDIES: Final = {
     "timed out": "Split it or save it anew; it took the parser too long.",
     "out of memory": "Split it or save it anew; it took the parser too much memory.",
     "unreadable": "Grant read access to the file.",
+    "stopped": "Run the command again; its parser was ended from outside.",
 }
 """Every reason for which a document has no text, with what a person can do."""
 
-LASTING: Final = frozenset(REMEDIES) - {"timed out", "out of memory", "unreadable"}
+LASTING: Final = frozenset(REMEDIES) - {"timed out", "out of memory", "unreadable", "stopped"}
 """Reasons that the same bytes will always give; the others are tried again at the next sync."""
+
+
+_FROM_OUTSIDE: Final = frozenset(-number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL))
+"""Exit codes that say nothing of the document: an operator, or a system that ran out of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,7 @@ class Parser:
     def parse(self, path: Path, *, id: str, modified: float = 0.0) -> Document:
         """The document in `path` as Markdown. Plain text comes out character for character, without a byte-order mark.
 
-        Raises BadDocument whose `reason` is a key of REMEDIES.
+        Raises BadDocument whose `reason` is a key of REMEDIES, WorkspaceError where temporary files find no space.
         """
         try:
             size = path.stat().st_size
@@ -133,9 +142,12 @@ class Parser:
             data = text.encode("utf-8", errors="replace")
         fresh = not self._used
         reply = self._ask(data, found.format)
-        if reply.get("reason") in ("out of memory", "crashed") and not fresh:  # perhaps the documents before are to blame
+        blameless = reply.get("reason") in ("out of memory", "crashed") and not fresh  # perhaps the documents before it
+        if blameless or reply.get("reason") == "stopped":
             self._stop()
             reply = self._ask(data, found.format)
+        if reply.get("reason") == "no space":
+            raise disk_failure(OSError(errno.ENOSPC, reply["detail"]), tempfile.gettempdir())
         if "reason" in reply:
             reason = "damaged" if reply["reason"] == "crashed" else reply["reason"]
             raise failure(id, reason, reply["detail"])
@@ -178,9 +190,13 @@ class Parser:
                 self._stop()
             answer: dict[str, Any] = json.loads(payload)
             return answer
-        notes = self._stop()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(1)  # it has closed its end, so it is about to be gone
+        notes, ended_by = self._stop()
         if late.is_set():
             return {"reason": "timed out", "detail": f"no result after {self.limits.seconds} s"}
+        if ended_by in _FROM_OUTSIDE:
+            return {"reason": "stopped", "detail": f"the parser got {signal.Signals(-ended_by).name}"}
         if "memory" in notes.lower():
             return {"reason": "out of memory", "detail": f"it takes more than {self.limits.memory:,} bytes"}
         return {"reason": "crashed", "detail": f"the parser stopped ({notes.strip()[-200:] or 'no message'})"}
@@ -209,11 +225,12 @@ class Parser:
         self._used = False
         return self._child
 
-    def _stop(self) -> str:
-        """End the child; returns what it wrote to its error stream."""
+    def _stop(self) -> tuple[str, int]:
+        """End the child; returns what it wrote to its error stream, and its exit code where it had ended by itself, else 0."""
         child, self._child = self._child, None
         if child is None:
-            return ""
+            return "", 0
+        ended_by = child.poll() or 0
         child.kill()
         child.wait()
         for pipe in (child.stdin, child.stdout):
@@ -223,7 +240,7 @@ class Parser:
                 except BrokenPipeError:
                     continue  # unsent bytes of a request whose child is gone
         assert self._scratch is not None
-        return (Path(self._scratch.name) / "notes").read_text(encoding="utf-8", errors="replace")
+        return (Path(self._scratch.name) / "notes").read_text(encoding="utf-8", errors="replace"), ended_by
 
 
 def parse(path: Path, *, id: str, limits: Limits | None = None) -> Document:

@@ -11,8 +11,10 @@ import io
 import json
 import os
 import resource
+import select
 import signal
 import sys
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -93,6 +95,8 @@ def compound(data: bytes) -> str:
 def reason_of(message: str, *, format: str, data: bytes) -> str:
     """The named reason behind a parser's message."""
     low = message.lower()
+    if "no space left" in low or "os error 28" in low:
+        return "no space"
     if "password" in low or "encrypt" in low:
         return "encrypted"
     if "bomb" in low or "too large" in low or "exceed" in low:
@@ -153,6 +157,14 @@ def serve(requests: BinaryIO, replies: BinaryIO, *, seconds: int, output: int) -
         replies.flush()
 
 
+def end_with_parent() -> None:
+    """End when the other end of standard input is closed, which the death of the parent does, even by `kill -9`."""
+    hung_up = select.poll()
+    hung_up.register(0, 0)  # errors and hang-ups are always told
+    hung_up.poll()
+    os._exit(1)
+
+
 def peak() -> int:
     """Most kilobytes that this process held. `ru_maxrss` is the last resort: it starts at what the parent held at the time."""
     with contextlib.suppress(OSError), Path("/proc/self/status").open(encoding="ascii") as status:
@@ -170,6 +182,7 @@ def main() -> None:
     for kind, value in limits:
         with contextlib.suppress(ValueError, OSError):  # a stricter limit is already in force
             resource.setrlimit(kind, (value, value))
+    threading.Thread(target=end_with_parent, daemon=True).start()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what native code prints must not enter the protocol
     serve(sys.stdin.buffer, replies, seconds=seconds, output=output)

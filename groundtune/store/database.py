@@ -15,6 +15,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from groundtune.errors import WorkspaceError
+from groundtune.installation import upgrade_command
 from groundtune.store.failures import database_failure
 from groundtune.store.tables import settings
 
@@ -127,7 +128,7 @@ class Database:
                 raise WorkspaceError(
                     f"was made by a newer Groundtune (revision {revision}, this one knows {NEWEST}).",
                     subject=str(self.subject),
-                    remedy="Run: pip install --upgrade groundtune",
+                    remedy=f"Run: {upgrade_command()}",
                 )
             if revision != NEWEST:
                 _upgrade(connection)
