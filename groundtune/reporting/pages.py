@@ -55,6 +55,7 @@ def _environment() -> Environment:
         cost=words.cost,
         memory=words.memory,
         share=words.share,
+        listed=words.listed,
         cell=_cell,
     )
     return environment

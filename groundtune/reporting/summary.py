@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from groundtune.reporting.words import chance, cost, number, plain, points, seconds
+from groundtune.reporting.words import chance, cost, listed, number, plain, points, seconds
 
 MOST_CHANGES = 2
 """Changes of the verdict that the first screen names; a section has all."""
@@ -82,12 +82,12 @@ def _doubts(report: Mapping[str, Any], reference: str | None) -> list[str]:
     if report["field"]:
         others = [name for name in report["field"]["confidence_set"] if name != reference]
         if others:
-            said.append(f"Not ruled out as the best, at 95 %: {', '.join(others)}.")
+            said.append(f"Not ruled out as the best, at 95 %: {listed(others)}.")
     if mine:
         said.append(f"Differences below {plain(report['mde'])} points are likely to be missed with this many questions.")
     changes = [change["words"] for change in report["sensitivity"]["changes"][:MOST_CHANGES]]
     said += changes or ["No price, limit or margin that was tried would change the verdict."]
     models = report["task"]["models"]
     which = "this model" if len(models) == 1 else "these models"
-    said.append(f"It holds for {which} ({', '.join(models)}) and these questions; winners do not transfer between models.")
+    said.append(f"It holds for {which} ({listed(models)}) and these questions; winners do not transfer between models.")
     return said

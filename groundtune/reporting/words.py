@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 LOSSES = (
@@ -39,7 +39,8 @@ def points(value: float) -> str:
 
 def chance(value: float) -> str:
     """A chance from a finite number of draws is never written as certain."""
-    return "under 1 %" if value < 0.01 else "over 99 %" if value > 0.99 else f"{100 * value:.0f} %"
+    written = "under 1 %" if value < 0.01 else "over 99 %" if value > 0.99 else f"{100 * value:.0f} %"
+    return written.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def plain(value: float) -> str:
@@ -90,6 +91,11 @@ def p_said(value: float) -> str:
 def share(value: float) -> str:
     """A share of a picture's width or height, as CSS and SVG write it."""
     return f"{100 * value:.2f}%"
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """The first names, and how many others there are."""
+    return ", ".join(names) if len(names) <= most + 1 else f"{', '.join(names[:most])} and {len(names) - most} others"
 
 
 def short(name: str, *, letters: int = 22) -> str:
