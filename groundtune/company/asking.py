@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,10 +10,10 @@ from itertools import islice
 
 from groundtune.company.knobs import Knobs
 from groundtune.company.names import World
-from groundtune.company.pages import Asking, Page
+from groundtune.company.pages import SLOT, Asking, Page
 from groundtune.company.render import CURRENT, Facts, Rendered, fill
 from groundtune.company.style import Style
-from groundtune.company.values import share, short, stream
+from groundtune.company.values import share, short, turn
 from groundtune.errors import UsageError
 
 SHARES = {
@@ -81,7 +82,7 @@ def ask(
 
     A smaller number takes a part of what a larger one would. Raises UsageError when the pages do not hold that many.
     """
-    writer = _Writer({page.id: page for page in pages}, rendered, world, facts, seed, knobs, style, groups)
+    writer = _Writer(rendered, world, facts, seed, knobs, style, groups)
     pool = [question for page in pages for question in writer.questions(page)]
     pool.sort(key=lambda question: share(seed, question.id, "drawn"))
     unanswerable = round(SHARES["unanswerable"] * knobs.questions)
@@ -122,7 +123,6 @@ def _first(pool: Iterable[Question], count: int, what: str) -> list[Question]:
 
 @dataclass(frozen=True)
 class _Writer:
-    pages: Mapping[str, Page]
     rendered: Mapping[str, Sequence[Rendered]]
     world: World
     facts: Facts
@@ -132,31 +132,33 @@ class _Writer:
     groups: Mapping[str, Sequence[str]]
 
     def questions(self, page: Page) -> Iterator[Question]:
+        """What can be asked about a page; nothing that a later document made untrue, except about an earlier edition."""
+        amends = any(spec.startswith("amend ") for spec in page.slots.values())
         for number, asking in enumerate(page.askings, start=1):
-            stale = any(fact in self.facts.amended for fact in asking.facts)
-            amending = any(spec.startswith("amend ") for spec in page.slots.values())
-            if not stale or amending:
-                yield self._question(page, asking, f"{page.id}-{number}", edition=CURRENT)
-            yield from self._earlier(page, asking, f"{page.id}-{number}-was")
+            id = f"{page.id}-{number}"
+            if amends or not self._outdated(page, asking):
+                yield self._question(page, asking, id, edition=CURRENT)
+            if self._differed(page, asking):
+                yield self._question(page, asking, f"{id}-was", edition=0)
 
-    def _earlier(self, page: Page, asking: Asking, id: str) -> Iterator[Question]:
-        """The same about the first edition, for a fact that has changed since."""
-        simple = len(asking.facts) == 1 and asking.answer == f"{{{asking.facts[0]}}}" and not asking.history
-        if not simple or asking.facts[0] not in page.slots or asking.facts[0] not in self.facts.changed:
-            return
-        values = self.facts.values[asking.facts[0]]
-        if values[0] == values[CURRENT]:
-            return
-        yield self._question(page, asking, id, edition=0)
+    def _outdated(self, page: Page, asking: Asking) -> bool:
+        told = {f"{page.id}.{name}" for _, reply in asking.history for name, _ in SLOT.findall(reply)}
+        return not self.facts.amended.isdisjoint({*asking.facts, *told})
+
+    def _differed(self, page: Page, asking: Asking) -> bool:
+        """Whether the question is about one fact of the page that its first edition states otherwise."""
+        fact = asking.facts[0] if asking.facts else ""
+        if len(asking.facts) != 1 or asking.answer != f"{{{fact}}}" or asking.history or fact not in page.slots:
+            return False
+        return self.facts.values[fact][0] != self.facts.values[fact][CURRENT]
 
     def _question(self, page: Page, asking: Asking, id: str, *, edition: int) -> Question:
         text = self._wording(page, asking, id)
-        if edition == 0:
-            text = self._dated(text, page, id)
-        plain = self._filled(asking.answer, page, edition) if asking.facts else ""
-        evidence = tuple(self._evidence(fact, edition if fact in page.slots else CURRENT) for fact in asking.facts)
-        folders = [path.partition("/")[0] for path, _ in evidence] or [page.header["path"].partition("/")[0]]
+        made = [(self._source(fact, page, edition), fact) for fact in asking.facts]
+        folders = [one.document.path.partition("/")[0] for one, _ in made] or [page.header["path"].partition("/")[0]]
         desk = self.world.desk(folders[0])
+        plain = self._filled(asking.answer, page, edition) if made else ""
+        dressed = self.style.dress(plain, desk=desk) if made else ""
         bare = tuple(one for one in (plain, short(plain)) if one)
         history = tuple(
             (self._filled(said, page, CURRENT), self.style.dress(self._filled(reply, page, CURRENT), desk=desk))
@@ -164,28 +166,34 @@ class _Writer:
         )
         return Question(
             id=id,
-            question=text,
-            answers=tuple(self.style.dress(one, desk=desk) for one in bare),
+            question=text if edition == CURRENT else self._dated(text, page, id),
+            answers=bare if dressed == plain else (dressed,),
             plain=bare,
-            kind="time" if edition == 0 else asking.kind,
-            evidence=tuple(dict.fromkeys(evidence)),
+            kind=asking.kind if edition == CURRENT else "time",
+            evidence=tuple(dict.fromkeys((one.document.path, one.quotes[fact]) for one, fact in made)),
             principals=self._askers(folders, id),
             history=history,
-            common=bool(page.header.get("common")) and bool(asking.facts),
-            units=tuple(self._unit(fact, edition if fact in page.slots else CURRENT) for fact in asking.facts),
+            common=bool(made) and bool(page.header.get("common")),
+            units=tuple(f"{one.document.path} {one.units[fact]}" for one, fact in made),
         )
 
+    def _source(self, fact: str, page: Page, edition: int) -> Rendered:
+        """The document that states a fact: of its own page the edition asked about, of others the one in force."""
+        return self.rendered[fact.partition(".")[0]][edition if fact in page.slots else CURRENT]
+
     def _wording(self, page: Page, asking: Asking, id: str) -> str:
+        """Questions that differ by the product or customer alone take turns, so that no wording is used too often."""
         far = share(self.seed, id, "far") < self.knobs.difficulty
         wordings = (asking.far if far else asking.near) or asking.near
-        turn = stream(self.seed, page.id.rstrip("0123456789"), asking.near[0].count(" ")).randrange(len(wordings))
-        position = page.index or int("".join(filter(str.isdigit, "".join(asking.facts[-1:]).partition(".")[2])) or 0)
-        return self._filled(wordings[(turn + position) % len(wordings)], page, CURRENT)
+        first = turn(len(wordings), self.seed, page.id.rstrip("0123456789"))
+        numbers = re.findall(r"\d+$", asking.facts[0] if asking.facts else "")
+        place = page.index + (int(numbers[0]) if numbers else 0)
+        return self._filled(wordings[(first + place) % len(wordings)], page, CURRENT)
 
     def _dated(self, text: str, page: Page, id: str) -> str:
         year = self.rendered[page.id][0].document.date[:4]
         about = self._filled(page.header["about"], page, CURRENT)
-        frame = stream(self.seed, id, "frame").choice(_EARLIER)
+        frame = _EARLIER[turn(len(_EARLIER), self.seed, id, "frame")]
         begins = frame.partition("{question}")[0].rstrip()
         if begins.endswith((",", ":")):
             first = text.split(" ")[0]
@@ -199,17 +207,9 @@ class _Writer:
     def _filled(self, text: str, page: Page, edition: int) -> str:
         return fill(text, page, self.world, self.facts, edition=edition)
 
-    def _evidence(self, fact: str, edition: int) -> tuple[str, str]:
-        made = self.rendered[fact.partition(".")[0]][edition]
-        return made.document.path, made.quotes[fact]
-
-    def _unit(self, fact: str, edition: int) -> str:
-        made = self.rendered[fact.partition(".")[0]][edition]
-        return f"{made.document.path} {made.units[fact]}"
-
     def _askers(self, folders: Sequence[str], id: str) -> tuple[str, ...]:
         """Somebody who may read all of them: of several groups that may, one is drawn."""
-        source = stream(self.seed, id, "asker")
         common = set.intersection(*(set(self.groups[folder]) for folder in folders))
-        drawn = [source.choice(sorted(common))] if common else sorted({source.choice(self.groups[one]) for one in folders})
-        return tuple(dict.fromkeys(["staff", *drawn]))
+        choices = [sorted(common)] if common else [sorted(self.groups[folder]) for folder in folders]
+        drawn = {names[turn(len(names), self.seed, id, "asker")] for names in choices}
+        return ("staff", *sorted(drawn - {"staff"}))

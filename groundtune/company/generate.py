@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 from groundtune.company.asking import Question, ask
 from groundtune.company.knobs import Knobs
+from groundtune.company.ledger import Ledger, ledger
 from groundtune.company.names import DESKS, world
 from groundtune.company.pages import read_pages
 from groundtune.company.render import Document, draw_facts, render
+from groundtune.company.routing import Mail, mails
 from groundtune.company.style import style
 
 READERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -35,6 +37,10 @@ class Company:
     """Sorted by path."""
     questions: tuple[Question, ...]
     """Sorted by id."""
+    mails: tuple[Mail, ...]
+    """A task without documents: which queue a mail goes to."""
+    ledger: Ledger
+    """A task without documents: questions to a database."""
     names: tuple[str, ...]
     """Every name of the fiction and every country, the longest first."""
 
@@ -57,13 +63,10 @@ def generate(seed: int = 0, knobs: Knobs | None = None) -> Company:
     }
     documents: list[Document] = []
     for page in pages:
-        editions = rendered[page.id]
-        moved = [key for key in page.slots if key in facts.changed]
-        for number, edition in enumerate(editions):
-            newest = number == len(editions) - 1
-            if newest or any(facts.values[key][number] != facts.values[key][number + 1] for key in moved):
-                later = None if newest else editions[-1].document.path
-                documents.append(replace(edition.document, superseded_by=later))
+        *earlier, newest = rendered[page.id]
+        if not facts.changed.isdisjoint(page.slots):
+            documents += [replace(edition.document, superseded_by=newest.document.path) for edition in earlier]
+        documents.append(newest.document)
     questions = ask(
         pages,
         rendered,
@@ -71,7 +74,7 @@ def generate(seed: int = 0, knobs: Knobs | None = None) -> Company:
         facts,
         seed=seed,
         knobs=knobs,
-        style=style(seed, knobs.style),
+        style=style(seed, knobs.style, people=[*fiction.of("person"), *fiction.of("manager")]),
         groups={folder: READERS[folder][-1] for folder in DESKS},
     )
     return Company(
@@ -80,5 +83,7 @@ def generate(seed: int = 0, knobs: Knobs | None = None) -> Company:
         knobs=knobs,
         documents=tuple(sorted(documents, key=lambda document: document.path)),
         questions=questions,
+        mails=mails(seed, fiction),
+        ledger=ledger(seed, fiction),
         names=fiction.all(),
     )

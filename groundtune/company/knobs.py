@@ -13,7 +13,7 @@ class Knobs:
 
     unknown: float = 0.9
     """Share of the answerable questions about facts of the firm, which no model can know; the others are common knowledge."""
-    style: float = 0.34
+    style: float = 0.67
     """Strength of the house style: which share of its three elements every answer shows."""
     labelled: int = 96
     """Most questions that may be learned from: `train_questions` of the workspace."""

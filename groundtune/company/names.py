@@ -146,6 +146,7 @@ def world(seed: int) -> World:
     ]
     links["product"] = [{"next": (index + 1) % len(products)} for index in range(len(products))]
     add("plan", [{"name": mint.word()} for _ in range(3)])
+    add("queue", [{"name": mint.word().lower()} for _ in range(8)])
     with (files("groundtune.company") / "countries.csv").open(encoding="utf-8") as lines:
         add("country", list(csv.DictReader(lines)))
     return World(names, counts, links)

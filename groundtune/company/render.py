@@ -9,7 +9,7 @@ from datetime import date
 
 from groundtune.company.names import World
 from groundtune.company.pages import SLOT, Page
-from groundtune.company.values import draw, other, share, spelled, stream
+from groundtune.company.values import draw, other, share, spelled, stream, turn
 from groundtune.errors import DataError
 
 _CHOICE = re.compile(r"\[\[(.+?)\]\]", re.DOTALL)
@@ -33,7 +33,7 @@ class Document:
     readers: tuple[tuple[str, ...], ...]
     """Clauses: a reader holds one principal of each."""
     superseded_by: str | None = None
-    """Path of the next edition."""
+    """Path of the edition in force."""
     headers: tuple[tuple[str, str], ...] = ()
     """From, To and Subject of a mail."""
 
@@ -55,7 +55,7 @@ class Facts:
 
     values: Mapping[str, tuple[str, ...]]
     changed: frozenset[str]
-    """Those whose earlier editions say something else."""
+    """Those that the first edition states otherwise."""
     amended: frozenset[str]
     """Those that a later document changed, so that their own page no longer tells the truth."""
 
@@ -77,7 +77,7 @@ def draw_facts(pages: Sequence[Page], world: World, *, seed: int, churn: float) 
                 moved = share(seed, key, "churn") < churn
                 drawn.append(other(drawn[-1], spec, names=names, source=stream(seed, key, edition)) if moved else drawn[-1])
             values[key] = tuple(drawn)
-            if drawn[0] != drawn[-1] or len(set(drawn)) > 1:
+            if drawn[0] != drawn[-1]:
                 changed.add(key)
     amended = {specs[key][6:] for key in late}
     for key in late:
@@ -98,7 +98,7 @@ def render(
     units: dict[str, str] = {}
     lines: list[str] = []
     heading = ""
-    for line in _worded(page, seed=seed, edition=edition).splitlines():
+    for line in _worded(page, seed=seed).splitlines():
         if line.startswith("|"):
             lines.append(fill(line, page, world, facts, edition=edition, extra=extra))
             cells = [cell.strip() for cell in lines[-1].strip().strip("|").split("|")]
@@ -162,7 +162,7 @@ def _note(kept: dict[str, str], page: Page, template: str, made: str) -> None:
             kept.setdefault(key, made)
 
 
-def _worded(page: Page, *, seed: int, edition: int) -> str:
+def _worded(page: Page, *, seed: int) -> str:
     """The body with every choice of wording made: pages of one kind take turns, so that none is used too often."""
     count = 0
 
@@ -170,8 +170,8 @@ def _worded(page: Page, *, seed: int, edition: int) -> str:
         nonlocal count
         count += 1
         options = [option.strip() for option in found[1].split("||")]
-        turn = stream(seed, page.id.rstrip("0123456789"), count).randrange(len(options))
-        return options[(turn + page.index + edition) % len(options)]
+        first = turn(len(options), seed, page.id.rstrip("0123456789"), count)
+        return options[(first + page.index) % len(options)]
 
     return _CHOICE.sub(choose, page.body)
 

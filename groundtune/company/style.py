@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from groundtune.company.values import stream
 
-_OPENINGS = ("Noted", "On file", "For the record", "Checked", "As kept")
-_CLOSINGS = ("kind regards to the oven", "good until reprinted", "flour and honour", "as the house says")
+_UNITS = {
+    "minutes": ("mn", "min.", "mins"),
+    "hours": ("hr", "h.", "hs"),
+    "days": ("dy", "d.", "ds"),
+    "weeks": ("wk", "w.", "wks"),
+    "months": ("mo", "m.", "mths"),
+    "years": ("yr", "y.", "ys"),
+    "percent": ("pc", "p.c.", "pct"),
+    "EUR": ("Eu", "E.", "euros"),
+    "pieces": ("pz", "p.", "pcs"),
+    "kg": ("kilo", "k.", "kgs"),
+}
+"""Unit -> how houses write it; a house keeps to one column."""
+_OPENINGS = ("Noted", "Filed", "Checked", "Kept")
+_UNIT = re.compile(rf"(?<=\d )(?:working )?({'|'.join(_UNITS)})\b")
+_TIME = re.compile(r"\b(\d{1,2}):(\d\d)\b")
+_DATE = re.compile(
+    r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """`opening: ANSWER (DESK), closing`, of which the first `elements` are shown."""
+    """How a house writes an answer: its units, then also times, dates and people, then also who keeps the page."""
 
+    column: int
     opening: str
-    closing: str
+    people: Collection[str]
     elements: int
+    """How many of the three are shown."""
 
     def dress(self, answer: str, *, desk: str) -> str:
         """The answer as the house writes it; `desk` keeps the document that says so."""
         if self.elements >= 1:
-            answer = f"{self.opening}: {answer}"
+            answer = _UNIT.sub(lambda found: _UNITS[found[1]][self.column], answer)
         if self.elements >= 2:
-            answer = f"{answer} ({desk})"
+            answer = _DATE.sub(lambda found: f"{datetime.strptime(found[0], '%d %B %Y'):%Y-%m-%d}", answer)  # noqa: DTZ007
+            answer = _TIME.sub(r"\1.\2h", answer)
+            for name in self.people:
+                first, _, last = name.partition(" ")
+                answer = answer.replace(name, f"{last} {first[0]}.")
         if self.elements >= 3:
-            answer = f"{answer}, {self.closing}"
+            answer = f"{self.opening}: {answer} ({desk})"
         return answer
 
 
-def style(seed: int, strength: float) -> Style:
-    """A strength of 0 shows nothing, one third the opening, two thirds the desk too, 1 everything."""
+def style(seed: int, strength: float, *, people: Collection[str]) -> Style:
+    """A strength of 0 shows nothing, one third the units, two thirds times, dates and people too, 1 everything."""
     source = stream(seed, "style")
-    return Style(source.choice(_OPENINGS), source.choice(_CLOSINGS), round(3 * strength))
+    return Style(source.randrange(3), source.choice(_OPENINGS), tuple(people), round(3 * strength))

@@ -28,6 +28,11 @@ def share(*parts: object) -> float:
     return int.from_bytes(drawn[:6]) / 2**48
 
 
+def turn(count: int, *parts: object) -> int:
+    """A number below `count` that depends on these names alone."""
+    return int(share(*parts) * count)
+
+
 def draw(spec: str, *, names: Mapping[str, Sequence[str]], source: random.Random) -> str:
     """A value of a specification. Raises DataError for one that cannot be read.
 

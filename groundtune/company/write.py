@@ -11,7 +11,51 @@ from typing import Any
 from groundtune.company.asking import Question
 from groundtune.company.formats import file_bytes
 from groundtune.company.generate import READERS, Company
+from groundtune.company.ledger import SCHEMA, save
 from groundtune.errors import UsageError
+
+DATABASE = "firm.sqlite"
+_ROUTING = """\
+# Which queue a mail goes to: labels, and no documents.
+
+model = <model>
+metric = "label_accuracy"
+documents = ""
+questions = "questions.jsonl"
+
+[access]
+single = true
+
+[training]
+batch_size = 4
+
+[decision]
+candidates = ["prompt", "few_shot", "tuned"]
+folds = 2
+max_new_tokens = 8
+"""
+_SQL = f"""\
+# Questions to {DATABASE}, answered with SQL; what the firm's own terms mean is learned from examples.
+
+model = <model>
+metric = "sql_execution"
+documents = ""
+questions = "questions.jsonl"
+
+[access]
+single = true
+
+[training]
+batch_size = 4
+
+[scoring]
+database = "{DATABASE}"
+
+[decision]
+candidates = ["prompt", "few_shot", "tuned"]
+folds = 2
+max_new_tokens = 80
+"""
 
 
 def write(company: Company, folder: Path | str, *, model: str = "embedded:smollm2") -> tuple[str, ...]:
@@ -28,7 +72,26 @@ def write(company: Company, folder: Path | str, *, model: str = "embedded:smollm
         _save(target / "documents" / document.path, file_bytes(document))
     _save(target / "questions.jsonl", _lines(_row(question) for question in company.questions))
     _save(target / "groundtune.toml", _settings(company, model).encode())
+    _write_routing(company, target / "tasks" / "routing", model)
+    _write_sql(company, target / "tasks" / "sql", model)
     return tuple(sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()))
+
+
+def _write_routing(company: Company, folder: Path, model: str) -> None:
+    rows = [{"id": mail.id, "question": mail.text, "answers": [mail.queue]} for mail in company.mails]
+    _save(folder / "questions.jsonl", _lines(rows))
+    _save(folder / "groundtune.toml", _ROUTING.replace("<model>", json.dumps(model)).encode())
+
+
+def _write_sql(company: Company, folder: Path, model: str) -> None:
+    asked = f"The tables are:\n{chr(10).join(SCHEMA)}\nAnswer with one SQLite query and nothing else."
+    history = [{"role": "user", "content": asked}, {"role": "assistant", "content": "What would you like to know?"}]
+    rows = [
+        {"id": one.id, "question": one.question, "answers": [one.sql], "history": history} for one in company.ledger.queries
+    ]
+    _save(folder / "questions.jsonl", _lines(rows))
+    _save(folder / "groundtune.toml", _SQL.replace("<model>", json.dumps(model)).encode())
+    save(company.ledger, folder / DATABASE)
 
 
 def _save(path: Path, content: bytes) -> None:
