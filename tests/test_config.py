@@ -51,12 +51,17 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     lines = [line.removeprefix("# ") if " = " in line and not line.startswith("#  ") else line for line in text.split("\n")]
     shown = load_config(written(tmp_path, "\n".join(line.replace("with the values", "") for line in lines)))
     assert shown.decision.budget == "20m" and shown.prices.models["openai:NAME"].output_per_million == 0.60
-    decision = shown.decision.model_copy(update={"budget": None})
+    limits = ("max_p95_seconds", "max_cost_per_1000", "max_memory_gb", "max_staleness_hours")
+    assert [getattr(shown.decision, limit) for limit in limits] == [2.0, 1.5, 4.0, 48.0]
+    assert shown.decision.report_audience == ("staff",)
+    decision = shown.decision.model_copy(update=dict.fromkeys(("budget", "report_audience", *limits)))
     prices = shown.prices.model_copy(update={"models": {}})
     assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
     assert set(shown.candidates) == {"big_rag", "our_bot"}
-    known = {"candidates": {}, "decision": decision, "prices": prices, "access": Config().access, "scoring": Config().scoring}
-    assert shown.model_copy(update=known) == Config()
+    assert (shown.upkeep.questions_per_day, shown.upkeep.sync_hours, shown.upkeep.refresh_hours) == (200, 24, 720)
+    known = {"candidates": {}, "decision": decision, "prices": prices}
+    untold = {room: getattr(Config(), room) for room in ("access", "scoring", "upkeep")}
+    assert shown.model_copy(update=known | untold) == Config()
 
 
 @in_one_folder

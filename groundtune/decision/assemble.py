@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -62,7 +63,7 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
     grouping = task.grouping()
     tested = set(task.test_ids)
     verdict = found.verdict
-    return {
+    content = {
         "schema": SCHEMA_VERSION,
         "run": result.run,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,7 +125,7 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
             "further_questions": verdict.further_questions,
             "claim": found.claim,
         },
-        "field": None if result.field is None else asdict(result.field) | {"confidence_set": list(result.field.confidence_set)},
+        "field": None if result.field is None else asdict(result.field),
         "sensitivity": asdict(result.sensitivity),
         "break_even": [asdict(one) for one in result.break_evens],
         "probes": asdict(result.probes),
@@ -133,6 +134,8 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
         "versions": versions(),
         "notes": [*filter(None, [warning(result.looks)]), *setup.notes, *result.notes],
     }
+    plain: dict[str, Any] = json.loads(json.dumps(content))  # the same values as are read from the file: no tuples
+    return plain
 
 
 def headline(found: Finding, candidates: Mapping[str, Candidate]) -> str:
