@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 import groundtune
+from groundtune.config import load_config
 from groundtune.decision import texts
+from groundtune.errors import ConfigError
 from tests.firm import CONFIG, SECRET, rows, write_firm
 
 STAFF = CONFIG + 'report_audience = ["staff"]\n'
-BOARD = CONFIG + 'report_audience = ["staff", "board"]\n'
+BOARD = CONFIG + 'report_audience = [["staff", "board"]]\n'
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,14 @@ def test_a_reader_sees_what_every_principal_named_may_see_and_the_foot_says_who(
     assert "<mark>" in text and "evidence retrieved" in text
 
 
+def test_several_readers_see_only_what_each_of_them_may(decided: Path, tmp_path: Path) -> None:
+    _, text = written(decided, tmp_path, BOARD.replace('[["staff", "board"]]', '[["staff", "board"], "staff"]'))
+    assert "only who may read as staff and board, or as staff" in text
+    assert SECRET not in text and "5 questions are left out" in text
+    (tmp_path / "copy" / "groundtune.toml").write_text(BOARD.replace('[["staff", "board"]]', '["staff", "board"]'))
+    assert not asked(page(tmp_path / "copy")), "who is board and not staff may read nothing"
+
+
 def test_a_wider_audience_sees_more_and_figures_never_change(
     decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,7 +86,7 @@ def test_a_wider_audience_sees_more_and_figures_never_change(
 def test_what_was_withdrawn_is_gone_when_the_report_is_written_again(decided: Path, tmp_path: Path) -> None:
     root, text = written(decided, tmp_path, STAFF)
     thing = sorted({item.split("-")[0] for item in asked(text)} - {"none"})[0]
-    assert "not shown" not in text
+    assert "not shown: it may rest" not in text
     (root / "documents" / f"{thing}.md.access.toml").write_text('read = ["board"]\n', encoding="utf-8")
     groundtune.sync(root)
     text = page(root)
@@ -101,7 +111,7 @@ def test_a_reader_who_is_denied_what_an_asker_may_read_sees_none_of_it(decided: 
     root, _ = written(decided, tmp_path, CONFIG.replace('read = ["staff"]', 'read = ["staff"]\ndeny = ["intern"]') + "")
     groundtune.sync(root)
     path = root / "groundtune.toml"
-    path.write_text(path.read_text(encoding="utf-8") + 'report_audience = ["staff", "intern"]\n', encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + 'report_audience = [["staff", "intern"]]\n', encoding="utf-8")
     assert not asked(page(root))
 
 
@@ -130,3 +140,14 @@ def test_where_everything_is_the_one_principals_texts_are_shown(tmp_path: Path) 
     assert "only who may read as local" in text and "Accepted: goods_" in text and "No evidence was located" in text
     (tmp_path / "groundtune.toml").write_text(config + "report_audience = []\n", encoding="utf-8")
     assert "goods_" not in page(tmp_path)
+
+
+def test_readers_are_principals_alone_or_together(tmp_path: Path) -> None:
+    path = tmp_path / "groundtune.toml"
+    for written_as, readers in {'["a", "b"]': (("a",), ("b",)), '[["a", "b"], "c"]': (("a", "b"), ("c",)), "[]": ()}.items():
+        path.write_text(f"[decision]\nreport_audience = {written_as}\n", encoding="utf-8")
+        assert load_config(path).decision.report_audience == readers
+    for wrong in ("[[]]", '"a"', "[3]", '[""]'):
+        path.write_text(f"[decision]\nreport_audience = {wrong}\n", encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"groundtune\.toml:2"):
+            load_config(path)

@@ -84,7 +84,8 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 # max_cost_per_1000 = 1.5
 # max_memory_gb = 4.0        # of a process that only answers
 # max_staleness_hours = 48   # how old the facts in an answer may be; needs [upkeep]
-# report_audience = ["staff"]   # who will read the report; it shows texts that they may see, by default none
+# report_audience = ["staff"]   # who will read the report; it shows texts that all of them may see, by default none;
+#                    a reader who is staff and also board: [["staff", "board"]]
 # reader = false   # true trains the reader probe once: what tuning makes of perfect retrieval
 
 # Candidates of your own race where `candidates` above names them; see docs/external.md for what already runs.

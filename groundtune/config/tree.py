@@ -33,6 +33,19 @@ def _clauses(value: Any) -> Any:
     return tuple(tuple(clause) for clause in clauses)
 
 
+def _readers(value: Any) -> Any:
+    """["a", "b"] means readers who hold one of them each. [["a", "b"]] means a reader who holds both."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list of principals, found {shown(value)}")
+    readers = [one if isinstance(one, list | tuple) else [one] for one in value]
+    for reader in readers:
+        if not reader:
+            raise ValueError("an empty inner list is a reader who holds nothing; write report_audience = [] for no text at all")
+        for principal in reader:
+            _principal(principal)
+    return tuple(tuple(reader) for reader in readers)
+
+
 def _principal(value: Any) -> Any:
     if not isinstance(value, str) or not value:
         raise ValueError(f"expected a principal (a string that is not empty), found {shown(value)}")
@@ -171,9 +184,10 @@ class Decision(Section):
     """Oldest that the facts in an answer may be; see `[upkeep]`."""
     reader: bool = False
     """Train the reader probe, once a model, where the budget holds it."""
-    report_audience: Principals | None = None
-    """Who will read the report: it shows only questions, answers and passages that a caller with all of these principals may
-    see. Empty means no text at all; so does None, unless everything belongs to the one principal `local`."""
+    report_audience: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_readers)] | None = None
+    """Who will read the report, each with the principals that they hold: it shows only questions, answers and passages that
+    every one of them may see. Empty means no text at all; so does None, unless everything belongs to the one principal `local`.
+    """
 
 
 class Upkeep(Section):

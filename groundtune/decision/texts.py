@@ -48,15 +48,15 @@ def write_questions(folder: Path, examples: Sequence[Example], audience_of: Call
 
 
 def lost_questions(workspace: Workspace, report: Mapping[str, Any], scores: Sequence[Mapping[str, Any]]) -> Lost:
-    """What the section on lost questions shows to a reader who holds every principal of `decision.report_audience`.
+    """What the section on lost questions shows to the readers of `decision.report_audience`: what every one of them may see.
 
-    A question is shown to who may read its evidence and whatever its asker may read; an answer, to who may read besides all
-    that it may rest on: what was retrieved for it, the examples that its asker might be shown, what its weights learned. All of
-    it is asked of the register now.
+    A question is shown when they may read its evidence and whatever its asker may read; an answer, when they may read besides
+    all that it may rest on: what was retrieved for it, the examples that its asker might be shown, what its weights learned.
+    All of it is asked of the register now.
     """
     readers = readers_of(workspace)
     asked = _read_questions((workspace.root / report["scores"]).with_name(QUESTIONS))
-    rights = _Rights(workspace, Caller.of(*readers), asked)
+    rights = _Rights(workspace, [Caller.of(*reader) for reader in readers], asked)
     seen = {one.example.id: one.example for one in asked if rights.may_see(one.example)} if readers else {}
     chosen = choose(report, scores, reference=reference(report), allowed=seen.keys())
     examples = [seen[item] for item in chosen.items]
@@ -73,25 +73,25 @@ def lost_questions(workspace: Workspace, report: Mapping[str, Any], scores: Sequ
         questions=shown,
         losses=losses(chosen, shown),
         nobody=chosen.nobody,
-        readers=readers if shown else (),
+        readers=tuple(" and ".join(reader) for reader in readers) if shown else (),
         withheld=len(scored - seen.keys()) if readers and asked else 0,
         why=why if asked else "The questions of this run are not at hand.",
     )
 
 
-def readers_of(workspace: Workspace) -> tuple[str, ...]:
-    """Principals that a reader of the report holds; where everything belongs to `local`, that one."""
+def readers_of(workspace: Workspace) -> tuple[tuple[str, ...], ...]:
+    """The principals that each reader of the report holds; where everything belongs to `local`, that one."""
     named = workspace.config.decision.report_audience
     if named is None:
-        return (LOCAL,) if workspace.config.access.single else ()
+        return ((LOCAL,),) if workspace.config.access.single else ()
     return named
 
 
 class _Rights:
-    """What one reader may see of a run, at the newest policy."""
+    """What every one of some readers may see of a run, at the newest policy."""
 
-    def __init__(self, workspace: Workspace, reader: Caller, asked: Sequence[Asked]) -> None:
-        self._workspace, self._reader = workspace, reader
+    def __init__(self, workspace: Workspace, readers: Sequence[Caller], asked: Sequence[Asked]) -> None:
+        self._workspace, self._readers = workspace, readers
         self._register = AccessRegister(workspace.database)
         self._now = {one.example.id: audience_of_example(one.example, self._register.audience) for one in asked}
         self._audiences = {(one.then, self._now[one.example.id]) for one in asked}
@@ -99,17 +99,17 @@ class _Rights:
         self._all_examples = cache(self._reads_all_examples)
 
     def may_see(self, example: Example) -> bool:
-        return may_read(self._now[example.id], self._reader) and self._as_much(example.principals)
+        return self._read(self._now[example.id]) and self._as_much(example.principals)
 
     def hidden(
         self, report: Mapping[str, Any], scores: Sequence[Mapping[str, Any]], examples: Sequence[Example]
     ) -> set[tuple[str, str]]:
-        """(candidate, question) of the answers that may rest on what the reader may not see."""
+        """(candidate, question) of the answers that may rest on what some reader may not see."""
         by_id = {example.id: example for example in examples}
         mine = [score for score in scores if score["item"] in by_id]
         rested = {chunk.rpartition("#")[0] for score in mine for chunk in score["context"]}
         rested |= {citation["document"] for score in mine for citation in score["citations"]}
-        readable = self._register.readable(rested, self._reader)
+        readable = set.intersection(rested, *(self._register.readable(rested, reader) for reader in self._readers))
         recipes = {one["name"]: one["recipe"] for one in report["candidates"]}
         weights = {one["name"] for one in report["candidates"] if not self._may_use(one["weights"])}
         return {
@@ -122,26 +122,31 @@ class _Rights:
         }
 
     def _reads_as_much(self, principals: tuple[str, ...]) -> bool:
-        """Whether the reader may read all that an asker with these principals may."""
+        """Whether the readers may read all that an asker with these principals may."""
         asker = Caller.of(*principals)
-        beyond = any(may_read(now, asker) and not may_read(now, self._reader) for _, now in self._audiences)
-        return not beyond and self._register.allowed(asker) <= self._register.allowed(self._reader)
+        allowed = self._register.allowed(asker)
+        return all(self._read(now) for _, now in self._audiences if may_read(now, asker)) and all(
+            allowed <= self._register.allowed(reader) for reader in self._readers
+        )
 
     def _reads_all_examples(self, principals: tuple[str, ...]) -> bool:
-        """Whether the reader may see every example that such an asker might be shown in the run."""
+        """Whether the readers may see every example that such an asker might be shown in the run."""
         asker = Caller.of(*principals)
-        return all(may_read(now, self._reader) for then, now in self._audiences if may_read(then, asker))
+        return all(self._read(now) for then, now in self._audiences if may_read(then, asker))
 
     def _may_use(self, weights: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether the reader belongs to the audience of all these weights; withdrawn ones are for nobody."""
+        """Whether the readers belong to the audience of all these weights; withdrawn ones are for nobody."""
         for made in weights:
             try:
                 found = find_weights(self._workspace, made["id"])
             except NotFound:
                 return False
-            if not may_read(conjoin([found.audience, *map(self._register.audience, found.documents)]), self._reader):
+            if not self._read(conjoin([found.audience, *map(self._register.audience, found.documents)])):
                 return False
         return True
+
+    def _read(self, audience: Audience) -> bool:
+        return all(may_read(audience, reader) for reader in self._readers)
 
 
 def _passages(example: Example, workspace: Workspace) -> tuple[Passage, ...]:

@@ -82,7 +82,7 @@ class Lost:
     losses: tuple[Loss, ...] = ()
     nobody: int = 0
     readers: tuple[str, ...] = ()
-    """Principals of those who may read the texts; empty when none are shown."""
+    """Those for whom the texts were chosen, each by the principals that they hold; empty when none are shown."""
     withheld: int = 0
     """Scored questions that these readers may not see."""
     why: str = ""
