@@ -54,7 +54,9 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     limits = ("max_p95_seconds", "max_cost_per_1000", "max_memory_gb", "max_staleness_hours")
     assert [getattr(shown.decision, limit) for limit in limits] == [2.0, 1.5, 4.0, 48.0]
     assert shown.decision.report_audience == (("staff",),)
-    decision = shown.decision.model_copy(update=dict.fromkeys(("budget", "report_audience", *limits)))
+    counts = ("test_questions", "train_questions")
+    assert [getattr(shown.decision, count) for count in counts] == [100, 200]
+    decision = shown.decision.model_copy(update=dict.fromkeys(("budget", "report_audience", *limits, *counts)))
     prices = shown.prices.model_copy(update={"models": {}})
     assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
     assert set(shown.candidates) == {"big_rag", "our_bot"}
