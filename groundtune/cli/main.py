@@ -18,7 +18,7 @@ import typer.main
 
 import groundtune
 from groundtune.cli import output
-from groundtune.cli.interrupt import Interrupts
+from groundtune.cli.interrupt import Interrupts, end_at_once
 from groundtune.errors import GroundtuneError, UsageError, WorkspaceError
 
 COMMANDS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
@@ -83,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:  # while the end of a run was being told
         code = output.fail(_interrupted(words, interrupts.code), as_json=False)
     interrupts.closing(code)
+    if interrupts.interrupted:  # everything is unwound; what still runs in threads is not waited for
+        sys.stdout.flush()
+        end_at_once(code)
     sys.exit(code)
 
 

@@ -60,8 +60,15 @@ class OpenAIModel:
             raise UsageError(f"max_new_tokens is {max_new_tokens}; an answer needs at least one token.", subject=self.name)
         if len(conversations) < 2:
             return [self._one(conversation, max_new_tokens) for conversation in conversations]
-        with ThreadPoolExecutor(min(CONCURRENT, len(conversations))) as pool:
+        pool = ThreadPoolExecutor(min(CONCURRENT, len(conversations)))
+        wait = True
+        try:
             return list(pool.map(lambda conversation: self._one(conversation, max_new_tokens), conversations))
+        except KeyboardInterrupt:
+            wait = False  # for what may hang until its time limit
+            raise
+        finally:
+            pool.shutdown(wait=wait, cancel_futures=True)
 
     def count_tokens(self, text: str) -> int:
         """An estimate for packing prompts, four characters a token; what is billed comes from the server's own count."""
