@@ -60,7 +60,7 @@ def _database(workspace: Workspace) -> Finding:
 def _documents(workspace: Workspace, remedy: str) -> Finding:
     """Whether the database holds the documents as they are now. Only files of another size or date are read."""
     with workspace.database.connect() as connection:
-        rows = {row["id"]: row for row in connection.execute(select(documents)).mappings()}
+        rows = {row["id"]: dict(row) for row in connection.execute(select(documents)).mappings()}
     try:
         items = list(FilesSource(workspace.documents).scan())
     except GroundtuneError as error:
@@ -77,7 +77,7 @@ def _changed(item: FileItem, row: Mapping[str, Any]) -> bool:
     if (item.size, item.modified) == (row["size"], row["modified"]):
         return False
     try:
-        return hashlib.sha256(item.path.read_bytes()).hexdigest() != row["content_hash"]
+        return bool(hashlib.sha256(item.path.read_bytes()).hexdigest() != row["content_hash"])
     except OSError:
         return True
 
