@@ -48,6 +48,12 @@ def parsed(html: str) -> ElementTree.Element:
     return ElementTree.fromstring(html)
 
 
+def at(root: ElementTree.Element, path: str) -> ElementTree.Element:
+    found = root.find(path)
+    assert found is not None, path
+    return found
+
+
 def text_of(element: ElementTree.Element) -> str:
     return " ".join("".join(element.itertext()).split())
 
@@ -118,7 +124,7 @@ def test_every_shape_of_race_has_all_sections(shape: Callable[[], dict[str, Any]
     page = shown(made, scores(names))
     root = parsed(page.html)
     assert [section.get("id") for section in root.iter("section")] == SECTIONS
-    assert [link.get("href", "") for link in root.find(".//nav").iter("a")] == [f"#{name}" for name in SECTIONS]  # type: ignore[union-attr]
+    assert [link.get("href", "") for link in at(root, ".//nav").iter("a")] == [f"#{name}" for name in SECTIONS]
     for section in root.iter("section"):
         assert len(text_of(section)) > len(text_of(section[0])) + 20, f"{section.get('id')} says nothing"
     headings = [line for line in page.markdown.splitlines() if line.startswith("#")]
@@ -135,7 +141,7 @@ def test_a_page_is_whole_in_itself_and_can_be_read_by_a_machine(shape: Callable[
     root = parsed(shown(made, scores([one["name"] for one in made["candidates"] if not one["not_applicable"]])).html)
     tags = {element.tag for element in root.iter()}
     assert not tags & {"script", "link", "iframe", "img", "object", "embed", "form"}
-    style = "".join(root.find(".//style").itertext())  # type: ignore[union-attr]
+    style = "".join(at(root, ".//style").itertext())
     assert "url(" not in style and "@import" not in style and "@font-face" not in style
     for element in root.iter():
         assert not any(name.startswith("on") or name in ("src", "action") for name in element.attrib)
@@ -149,13 +155,11 @@ def test_a_page_is_whole_in_itself_and_can_be_read_by_a_machine(shape: Callable[
     for table in root.iter("table"):
         assert all(header.get("scope") for header in table.iter("th"))
     for picture in root.iter("svg"):
-        assert picture.get("aria-hidden") == "true" or text_of(picture.find("title")), "a picture without words"  # type: ignore[arg-type]
+        assert picture.get("aria-hidden") == "true" or text_of(at(picture, "title")), "a picture without words"
 
 
 def test_the_first_screen_says_the_verdict_its_doubt_and_whom_it_is_about() -> None:
-    header = parsed(shown(report(verdict="inconclusive")).html).find(".//header")
-    assert header is not None
-    said = text_of(header)
+    said = text_of(at(parsed(shown(report(verdict="inconclusive")).html), ".//header"))
     for words in ("About rag_tuned", "inconclusive", "provisional choice: rag_tuned", "About 900 further questions", "20 %"):
         assert words in said, words
     assert "this is look number 2" in said and "With a margin below 3 points" in said and "do not transfer" in said
@@ -179,7 +183,7 @@ def test_hostile_texts_stay_texts() -> None:
     root = parsed(page.html)
     assert "script" not in {element.tag for element in root.iter()}
     assert "<script" not in page.html and "{{ 7 * 7 }}" in page.html
-    assert text_of(root.find(".//h1")) == " ".join(HOSTILE.split())  # type: ignore[arg-type]
+    assert text_of(at(root, ".//h1")) == " ".join(HOSTILE.split())
     part = page.markdown.split("\n### 1. ")[1].split("## Plan and reality")[0]
     part = part.replace(f"rag{HOSTILE}", "rag")  # names are the configuration's, which takes no such ones
     assert "alert" in part and not re.search(r"(?<!\\)[<`]", part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from groundtune.reporting.choice import mean, ran
@@ -16,6 +17,10 @@ LONGEST = 600
 """Characters of an answer that are shown."""
 AROUND = 240
 """Characters of a document shown on either side of the evidence."""
+
+
+_EQUAL = 1e-9
+"""Scores nearer to each other than this are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +111,15 @@ def choose(
     best = {item: max(found.values()) for item, found in values.items()}
     spread = {item: best[item] - sum(found.values()) / len(found) for item, found in values.items()}
     names = [one["name"] for one in sorted(ran(report), key=lambda one: (one["name"] != reference, -mean(one, metric)))]
-    behind: dict[str, list[str]] = {}
-    losses: dict[str, tuple[int, int]] = {}
-    for name in names:
-        gaps = {item: best[item] - found[name] for item, found in values.items() if name in found}
-        lost = [item for item, gap in gaps.items() if gap > 1e-9]
-        losses[name] = len(lost), len(gaps)
-        open_ones = [item for item in lost if item in allowed]
-        behind[name] = sorted(open_ones, key=lambda item, gaps=gaps: (-gaps[item], -spread[item], item))  # type: ignore[misc]
-    chosen: list[str] = []
-    while len(chosen) < most and any(behind.values()):
-        for name in names:
-            fresh = next((item for item in behind[name] if item not in chosen), None)
-            behind[name] = [] if fresh is None else behind[name][behind[name].index(fresh) + 1 :]
-            if fresh is not None and len(chosen) < most:
-                chosen.append(fresh)
-    return Choice(tuple(chosen), losses, sum(value <= 0 for value in best.values()))
+    gaps = {name: {item: best[item] - found[name] for item, found in values.items() if name in found} for name in names}
+    lost = {name: [item for item, gap in gaps[name].items() if gap > _EQUAL] for name in names}
+    queues = [sorted((-gaps[name][item], -spread[item], item) for item in lost[name] if item in allowed) for name in names]
+    in_turn = [entry[2] for round_ in zip_longest(*queues) for entry in round_ if entry is not None]
+    return Choice(
+        tuple(dict.fromkeys(in_turn))[:most],
+        losses={name: (len(lost[name]), len(gaps[name])) for name in names},
+        nobody=sum(value <= 0 for value in best.values()),
+    )
 
 
 def questions(
@@ -132,41 +130,30 @@ def questions(
     passages: Mapping[str, tuple[Passage, ...]],
     hidden: Collection[tuple[str, str]] = (),
 ) -> tuple[Question, ...]:
-    """What is shown of each example: every candidate's answer beside its score. `hidden` are (candidate, id) without answer."""
-    metric = report["task"]["metric"]
+    """What is shown of each example: every candidate's answer beside its score. `hidden` are (candidate, id) without answer.
+
+    With several seeds the score is their mean and the answer that of the first.
+    """
     values = _values(report, scores)
     first = {(score["candidate"], score["item"]): score for score in reversed(scores)}
-    retrieving = {one["name"] for one in ran(report) if one["recipe"].get("context")}
     found = []
     for example in examples:
-        best = max(values[example.id].values(), default=0.0)
-        rows = []
-        for candidate in ran(report):
-            score = first.get((candidate["name"], example.id))
-            if score is None:
-                continue
-            value = values[example.id].get(candidate["name"])
-            rows.append(
-                Row(
-                    candidate["name"],
-                    score=value if metric in score["metrics"] else None,
-                    answer=None if (candidate["name"], example.id) in hidden else cut(score["answer"]),
-                    abstained=score["abstained"],
-                    evidence_shown=_shown(example, score["context"]) if candidate["name"] in retrieving else None,
-                    best=value is not None and value > 0 and value >= best - 1e-9,
-                )
+        mine = values.get(example.id, {})
+        best = max(mine.values(), default=0.0)
+        rows = tuple(
+            Row(
+                one["name"],
+                score=mine.get(one["name"]),
+                answer=None if (one["name"], example.id) in hidden else cut(score["answer"]),
+                abstained=score["abstained"],
+                evidence_shown=_shown(example, score["context"]) if one["recipe"].get("context") else None,
+                best=mine.get(one["name"], 0.0) > max(0.0, best - _EQUAL),
             )
-        found.append(
-            Question(
-                example.id,
-                example.kind,
-                example.question,
-                example.history,
-                example.answers,
-                tuple(rows),
-                passages.get(example.id, ()),
-            )
+            for one in ran(report)
+            if (score := first.get((one["name"], example.id))) is not None
         )
+        shown = example.id, example.kind, example.question, example.history, example.answers
+        found.append(Question(*shown, rows, passages.get(example.id, ())))
     return tuple(found)
 
 
