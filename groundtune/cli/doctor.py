@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +13,9 @@ from groundtune.cli import output, progress
 from groundtune.cli.options import Json
 from groundtune.config import FILE_NAME
 from groundtune.errors import WorkspaceError
-from groundtune.verbs.machine import Checkup
-from groundtune.verbs.machine_checks import cores
+
+if TYPE_CHECKING:
+    from groundtune.verbs.machine import Checkup
 
 
 def command(
@@ -58,6 +59,8 @@ def _findings(checkup: Checkup) -> Iterator[str]:
 
 
 def _pace(checkup: Checkup) -> Iterator[str]:
+    from groundtune.verbs.machine_checks import cores
+
     found = checkup.pace
     if found is None:
         yield f"-   pace: {checkup.no_pace}"
