@@ -14,6 +14,7 @@ from groundtune.candidates.recipes import candidate_named
 from groundtune.company import generate, write
 from groundtune.config import FILE_NAME, default_config_text, known_names
 from groundtune.dataset.read import read_questions
+from groundtune.demo import copy_to
 from groundtune.errors import NotFound, UsageError
 from groundtune.ingest.sync import SyncReport
 from groundtune.ingest.sync import sync as sync_documents
@@ -37,15 +38,18 @@ def init(
     questions: str = "questions.jsonl",
     model: str = "embedded:smollm2",
     demo: bool = False,
-    seed: int = 0,
+    company: int | None = None,
 ) -> InitResult:
-    """Make `root` a workspace with an explicit, commented configuration; with `demo`, that of the generated company of `seed`.
+    """Make `root` a workspace with an explicit, commented configuration.
 
-    Nothing that exists is overwritten: UsageError when `root` is a workspace already.
+    With `demo`, the shipped documents and questions too; with `company`, those of the company generated from that seed. Nothing
+    that exists is overwritten: UsageError when `root` is a workspace already, or for both at once.
     """
     root = Path(root)
-    if demo:
-        written = write(generate(seed), root, model=model)
+    if demo and company is not None:
+        raise UsageError("cannot both be written into one folder.", subject="demo, company", remedy="Name one of them.")
+    if demo or company is not None:
+        written = copy_to(root, model=model) if company is None else write(generate(company), root, model=model)
         Workspace.open(root).close()
         return InitResult(root, written)
     text = default_config_text(documents=documents, questions=questions, model=model)
