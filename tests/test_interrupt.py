@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,8 +37,11 @@ def bot_of(root: Path) -> int:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_firm(tmp_path, config=BOT)
+def root(tmp_path: Path) -> Iterator[Path]:
+    """A firm; children are not started deaf to SIGINT, as those of a shell's background job are."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield write_firm(tmp_path, config=BOT)
+    signal.signal(signal.SIGINT, before)
 
 
 def running(process: int) -> bool:
