@@ -44,7 +44,7 @@ tokens = 48
 k = 2
 max_tokens = 120
 [training]
-epochs = 2
+epochs = {epochs}
 batch_size = 4
 [decision]
 candidates = ["prompt", "rag", "rag_tuned"]
@@ -52,9 +52,12 @@ folds = 2
 batch_size = 4
 latency_requests = 2
 max_new_tokens = 12
+[prices]
+core_hour = 0
 """
+"""Without costs: they follow the measured seconds, and of two equal candidates the cheaper is chosen."""
 STEPS = 6
-"""Of one training: twelve examples, twice, four at once."""
+"""Of one training: twelve examples, twice, four at once; the fake model's steps are epochs."""
 PATIENCE_SECONDS = 600.0
 """Longest time between two steps; a race that takes longer hangs."""
 
@@ -246,8 +249,9 @@ def write_task(root: Path, *, model: str) -> None:
             row = {"question": f"What does the {thing} {verb}?", "answers": [answer], "evidence": evidence}
             rows.append({"id": f"{thing.lower()}-{len(rows):02}", **row})
     write_rows(root / "questions.jsonl", rows)
-    embedder = "fake:hash" if model.startswith("fake:") else "embedded:minilm"
-    (root / "groundtune.toml").write_text(SETTINGS.format(model=model, embedder=embedder), encoding="utf-8")
+    embedder, epochs = ("fake:hash", STEPS) if model.startswith("fake:") else ("embedded:minilm", 2)
+    settings = SETTINGS.format(model=model, embedder=embedder, epochs=epochs)
+    (root / "groundtune.toml").write_text(settings, encoding="utf-8")
 
 
 def seed_cache(source: Path, target: Path) -> Path:

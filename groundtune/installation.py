@@ -74,6 +74,13 @@ def requirements() -> dict[str, tuple[str, ...]]:
     return {extra: tuple(sorted(names)) for extra, names in found.items()}
 
 
+def extra_of(module: str) -> str:
+    """The extra that brings a module; empty for what is always needed and for what nothing brings."""
+    package = module.partition(".")[0].replace("_", "-")
+    asked = requirements()
+    return next((extra for extra, names in asked.items() if package in names and extra and package not in asked[""]), "")
+
+
 def _pip() -> list[str]:
     """pip of this Python, or uv for an environment that has none."""
     if find_spec("pip") is None:

@@ -198,6 +198,21 @@ def test_a_page_damaged_within_the_file_is_named(tmp_path: Path) -> None:
             connection.execute(select(documents)).all()
 
 
+def test_a_fault_in_the_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "groundtune.db"
+    database = Database.at(path)
+    with database.begin() as connection:
+        database.insert_new(connection, documents, [{"id": f"d{i}", "title": "x" * 500} for i in range(200)])
+    assert database.fault() == ""
+    database.close()
+    raw = bytearray(path.read_bytes())
+    raw[-8192:] = bytes(8192)
+    path.write_bytes(raw)
+    database = Database.at(path)
+    assert database.fault() != ""
+    database.close()
+
+
 def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
     database = Database.at(tmp_path / "groundtune.db")
     database.set_setting("index_version", 1)

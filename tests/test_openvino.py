@@ -106,6 +106,8 @@ def test_old_tuned_weights_are_forgotten_but_not_the_base(tmp_path: Path) -> Non
         os.utime(tmp_path / f"abc-t{number:02}-1", (number, number))
     (tmp_path / "abc-base-1").mkdir()
     os.utime(tmp_path / "abc-base-1", (0, 0))
+    (tmp_path / "abc-future-1").mkdir()
+    os.utime(tmp_path / "abc-future-1", (4e9, 4e9))  # used before the clock was put back: older than all
     forget_old(tmp_path)
     kept = [f"abc-t{number:02}-1" for number in range(3, KEEP_TUNED + 3)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["abc-base-1", *kept]

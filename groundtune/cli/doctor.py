@@ -68,7 +68,7 @@ def _pace(checkup: Checkup) -> Iterator[str]:
     rates = found.pace
     yield f"ok  pace of {found.model}, measured {found.measured} in {progress.duration(found.seconds)}:"
     yield (
-        f"      answers {found.answers_per_minute:.3g} a minute in batches, {found.seconds_alone:.2f} s for one alone "
+        f"      answers {_rate(found.answers_per_minute)} a minute in batches, {found.seconds_alone:.2f} s for one alone "
         f"(prompts of {found.prompt_tokens} tokens, answers of {found.answer_tokens})"
     )
     yield (
@@ -81,9 +81,13 @@ def _pace(checkup: Checkup) -> Iterator[str]:
         yield "      trains: not on this machine as it is"
     else:
         yield (
-            f"      trains on {found.examples_per_minute:.3g} examples a minute, "
+            f"      trains on {_rate(found.examples_per_minute)} examples a minute, "
             f"{rates.training_tokens_per_second:.0f} tokens a second; an epoch sees each example once"
         )
+
+
+def _rate(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _disk(checkup: Checkup) -> Iterator[str]:

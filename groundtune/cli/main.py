@@ -19,7 +19,8 @@ import typer.main
 import groundtune
 from groundtune.cli import output
 from groundtune.cli.interrupt import Interrupts, end_at_once
-from groundtune.errors import GroundtuneError, UsageError, WorkspaceError
+from groundtune.errors import GroundtuneError, MissingExtra, UsageError, WorkspaceError
+from groundtune.installation import NAME, extra_of
 
 COMMANDS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
 """In the order of a first use; each is a module of this folder with a function `command`."""
@@ -108,6 +109,9 @@ def run(words: Sequence[str], *, interrupts: Interrupts | None = None) -> int:
         if isinstance(error, OSError) and error.errno in _NOT_OURS:
             refused = WorkspaceError(error.strerror or str(error), subject=str(error.filename or ""), remedy=_REFUSED)
             return output.fail(refused, as_json=as_json, trace=traceback.format_exc() if debug else "")
+        if isinstance(error, ModuleNotFoundError) and not (error.name or NAME).startswith(NAME):
+            absent = MissingExtra(str(error.name), extra=extra_of(str(error.name)), wanted_by=NAME)
+            return output.fail(absent, as_json=as_json, trace=traceback.format_exc() if debug else "")
         remedy = "This is a defect of groundtune. " + (
             "Report it with the traceback above." if debug else f"For the traceback run: {_line(['--debug', *words])}"
         )

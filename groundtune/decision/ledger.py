@@ -17,12 +17,16 @@ from groundtune.store.workspace import Workspace
 
 def next_run(workspace: Workspace) -> tuple[str, Path]:
     """Id and folder of the run that starts now; a run that was interrupted has the same until one is finished."""
-    with workspace.database.connect() as connection:
-        done = connection.scalar(select(func.count()).select_from(runs).where(runs.c.verb == "decide")) or 0
-    run = f"decide-{done + 1:04d}"
+    run = _next_id(workspace)
     folder = workspace.state / "runs" / run
     folder.mkdir(parents=True, exist_ok=True)
     return run, folder
+
+
+def _next_id(workspace: Workspace) -> str:
+    with workspace.database.connect() as connection:
+        done = connection.scalar(select(func.count()).select_from(runs).where(runs.c.verb == "decide")) or 0
+    return f"decide-{done + 1:04d}"
 
 
 def look(workspace: Workspace, run: str, *, fingerprint: str, items: int) -> int:
@@ -47,9 +51,10 @@ def ledger(workspace: Workspace, *, fingerprint: str) -> list[dict[str, str]]:
 
 
 def looks_before(workspace: Workspace, *, fingerprint: str) -> int:
-    """How many looks these items have had."""
+    """How many looks these items have had in other runs than the one that starts or goes on now."""
+    others = (looks.c.digest == fingerprint) & (looks.c.run != _next_id(workspace))
     with workspace.database.connect() as connection:
-        return connection.scalar(select(func.count()).select_from(looks).where(looks.c.digest == fingerprint)) or 0
+        return connection.scalar(select(func.count()).select_from(looks).where(others)) or 0
 
 
 def warning(count: int, *, alpha: float = 0.05) -> str:

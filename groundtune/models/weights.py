@@ -22,7 +22,7 @@ from groundtune.installation import weights_command
 from groundtune.models import gguf_file
 from groundtune.models.adapter import merge_torch
 from groundtune.prompting.chat import ChatTokenizer
-from groundtune.store.artefacts import age
+from groundtune.store.artefacts import age, bring_to_disk
 from groundtune.store.failures import disk_failure, full_disk
 
 if TYPE_CHECKING:
@@ -180,6 +180,9 @@ def once(target: Path, make: Callable[[Path], None]) -> Path:
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         make(draft)
+        for file in draft.rglob("*"):
+            if file.is_file():
+                bring_to_disk(file)  # else a name that lasts may point to bytes that a power cut took
         draft.chmod(0o755)
         draft.rename(target)
     except GroundtuneError as error:

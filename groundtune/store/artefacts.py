@@ -98,7 +98,8 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    with contextlib.suppress(OSError):  # the new name itself; some file systems cannot
+        bring_to_disk(path.parent)
 
 
 def age(path: Path) -> float:
@@ -106,11 +107,10 @@ def age(path: Path) -> float:
     return abs(time.time() - path.stat().st_mtime)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself last; file systems that cannot are left as they are."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def bring_to_disk(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, outlast a power cut. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
