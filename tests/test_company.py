@@ -118,7 +118,7 @@ def test_answers_are_short_and_most_stand_in_the_evidence(firm: Firm) -> None:
 
 def test_groups_are_many(firm: Firm) -> None:
     sizes = Counter(example.group for example in assign_groups(firm.examples))
-    assert len(sizes) >= 150
+    assert len(sizes) >= 230
     assert max(sizes.values()) <= 0.05 * len(firm.examples)
 
 
@@ -337,7 +337,7 @@ def test_the_settings_keep_the_race_small(firm: Firm) -> None:
     )
     assert task.scheme == "sealed test" and task.problems == ()
     assert abs(len(task.test_ids) - 60) <= 3 and abs(len(task.folds[0].train) - firm.company.knobs.labelled) <= 3
-    assert task.grouping().groups >= 30
+    assert task.grouping().groups >= 45
     assert "60 of" in task.left_unused or str(len(task.test_ids)) in task.left_unused
 
 
