@@ -13,6 +13,7 @@ from statistics import mean, median
 
 import pytest
 
+import groundtune
 from groundtune.access.audience import may_read
 from groundtune.access.policy import Policy
 from groundtune.company import Company, Knobs, generate, write
@@ -339,6 +340,15 @@ def test_the_settings_keep_the_race_small(firm: Firm) -> None:
     assert abs(len(task.test_ids) - 60) <= 3 and abs(len(task.folds[0].train) - firm.company.knobs.labelled) <= 3
     assert task.grouping().groups >= 45
     assert "60 of" in task.left_unused or str(len(task.test_ids)) in task.left_unused
+
+
+def test_init_writes_the_company_of_a_seed(tmp_path: Path) -> None:
+    made = groundtune.init(tmp_path / "one", demo=True, seed=1, model="fake:extract")
+    assert {"groundtune.toml", "questions.jsonl", "tasks/routing/questions.jsonl", "tasks/sql/firm.sqlite"} <= set(made.written)
+    assert generate(1).name in (tmp_path / "one" / "groundtune.toml").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="only the demo has a seed"):
+        groundtune.init(tmp_path / "two", seed=1)
+    assert not (tmp_path / "two").exists()
 
 
 def test_write_refuses_a_folder_that_holds_something(firm: Firm, tmp_path: Path) -> None:

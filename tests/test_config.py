@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from groundtune.config import AccessRule, Config, compile_glob, default_config_text, load_config
+from groundtune.config import AccessRule, Config, Decision, compile_glob, default_config_text, load_config
 from groundtune.errors import ConfigError, NotFound
 from groundtune.types import EVERYONE, LOCAL
 
@@ -51,11 +51,14 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     lines = [line.removeprefix("# ") if " = " in line and not line.startswith("#  ") else line for line in text.split("\n")]
     shown = load_config(written(tmp_path, "\n".join(line.replace("with the values", "") for line in lines)))
     assert shown.decision.budget == "20m" and shown.prices.models["openai:NAME"].output_per_million == 0.60
-    decision = shown.decision.model_copy(update={"budget": None})
+    unset = [key for key, field in Decision.model_fields.items() if field.default is None]
+    decision = shown.decision.model_copy(update=dict.fromkeys(unset))
+    assert shown.upkeep.sync_hours == 24
     prices = shown.prices.model_copy(update={"models": {}})
     assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
     assert set(shown.candidates) == {"big_rag", "our_bot"}
     known = {"candidates": {}, "decision": decision, "prices": prices, "access": Config().access, "scoring": Config().scoring}
+    known["upkeep"] = Config().upkeep
     assert shown.model_copy(update=known) == Config()
 
 

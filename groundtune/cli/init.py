@@ -18,7 +18,7 @@ def command(
     questions: Annotated[str, typer.Option(metavar="FILE", help="Questions as JSONL, from the workspace.")] = "questions.jsonl",
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to build on, provider:name.")] = "embedded:smollm2",
     demo: Annotated[bool, typer.Option("--demo", help="Write the documents and questions of an invented company.")] = False,
-    seed: Annotated[int, typer.Option(metavar="N", help="Which invented company, with --demo.")] = 0,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Which company, with --demo; 0 without it.")] = None,
     json: Json = False,
 ) -> None:
     """Make a workspace.

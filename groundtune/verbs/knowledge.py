@@ -37,15 +37,17 @@ def init(
     questions: str = "questions.jsonl",
     model: str = "embedded:smollm2",
     demo: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> InitResult:
-    """Make `root` a workspace with an explicit, commented configuration; with `demo`, that of the generated company of `seed`.
+    """Make `root` a workspace with an explicit, commented configuration; with `demo`, that of the company of `seed`, 0 by default.
 
     Nothing that exists is overwritten: UsageError when `root` is a workspace already.
     """
     root = Path(root)
+    if seed is not None and not demo:
+        raise UsageError("only the demo has a seed.", subject=f"seed = {seed}", remedy="Add --demo, or leave the seed out.")
     if demo:
-        written = write(generate(seed), root, model=model)
+        written = write(generate(seed or 0), root, model=model)
         Workspace.open(root).close()
         return InitResult(root, written)
     text = default_config_text(documents=documents, questions=questions, model=model)
