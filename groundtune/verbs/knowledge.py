@@ -39,7 +39,7 @@ def init(
     demo: bool = False,
     seed: int | None = None,
 ) -> InitResult:
-    """Make `root` a workspace with an explicit, commented configuration; with `demo`, that of the company of `seed`, 0 by default.
+    """Make `root` a workspace with an explicit, commented configuration; with `demo`, that of the company of a seed (0).
 
     Nothing that exists is overwritten: UsageError when `root` is a workspace already.
     """
