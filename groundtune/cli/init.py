@@ -20,17 +20,15 @@ def command(
     documents: Annotated[str, typer.Option(metavar="DIR", help="Folder of documents, from the workspace.")] = "documents",
     questions: Annotated[str, typer.Option(metavar="FILE", help="Questions as JSONL, from the workspace.")] = "questions.jsonl",
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to build on, provider:name.")] = "embedded:smollm2",
-    demo: Annotated[bool, typer.Option("--demo", help="Copy the shipped documents and questions into it.")] = False,
-    company: Annotated[
-        int | None, typer.Option(metavar="SEED", help="Write 100 documents and 320 questions of a company invented from it.")
-    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Write the documents and questions of an invented company.")] = False,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Which company, with --demo; 0 without it.")] = None,
     json: Json = False,
 ) -> None:
     """Make a workspace.
 
     Writes groundtune.toml with every setting explained. Nothing that exists is overwritten.
     """
-    made = groundtune.init(directory, documents=documents, questions=questions, model=model, demo=demo, company=company)
+    made = groundtune.init(directory, documents=documents, questions=questions, model=model, demo=demo, seed=seed)
     if json:
         output.document(made)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -84,7 +85,7 @@ def ask(
     """
     writer = _Writer(rendered, world, facts, seed, knobs, style, groups)
     pool = [question for page in pages for question in writer.questions(page)]
-    pool.sort(key=lambda question: share(seed, question.id, "drawn"))
+    pool = _spread(sorted(pool, key=lambda question: share(seed, question.id, "drawn")))
     unanswerable = round(SHARES["unanswerable"] * knobs.questions)
     answerable = knobs.questions - unanswerable
     known = round((1 - knobs.unknown) * answerable)
@@ -101,6 +102,16 @@ def ask(
     others = sorted((one for one in of_the_firm if one.id not in ids), key=lambda one: one.kind != "fact")
     taken += _first(others, wanted - len(taken), "questions about the firm")
     return _grouped(sorted(chosen + taken, key=lambda one: one.id))
+
+
+def _spread(pool: Sequence[Question]) -> list[Question]:
+    """One question about each row and section first, then a second one: questions on the same evidence say less together."""
+    asked: Counter[str] = Counter()
+    rounds: dict[str, int] = {}
+    for question in pool:
+        rounds[question.id] = max((asked[unit] for unit in question.units), default=0)
+        asked.update(question.units)
+    return sorted(pool, key=lambda question: rounds[question.id])
 
 
 def _grouped(questions: Sequence[Question]) -> tuple[Question, ...]:

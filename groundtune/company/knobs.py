@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 
 from groundtune.errors import UsageError
 
+FEWEST = 10
+"""Least number of questions, labelled or in all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
@@ -30,7 +33,7 @@ class Knobs:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise UsageError(f"{value!r} is no number.", subject=field.name)
             if field.name in ("labelled", "questions"):
-                if int(value) != value or value < 20:
-                    raise UsageError(f"{value} is no count of at least 20.", subject=field.name)
+                if int(value) != value or value < FEWEST:
+                    raise UsageError(f"{value} is no count of at least {FEWEST}.", subject=field.name)
             elif not 0 <= value <= 1:
                 raise UsageError(f"{value} is not between 0 and 1.", subject=field.name)

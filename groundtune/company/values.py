@@ -73,16 +73,10 @@ def spelled(day: date) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
-def number(value: str) -> float | None:
-    """The number that a value begins with."""
-    found = re.match(r"-?[\d,]+(?:\.\d+)?", value)
-    return float(found[0].replace(",", "")) if found else None
-
-
 def short(value: str) -> str | None:
-    """A value without its unit, where it has one."""
+    """A number without its unit, where that is one word."""
     head, _, unit = value.partition(" ")
-    return head if unit and number(value) is not None and not re.match(r"\d{4}$", unit[-4:]) else None
+    return head if re.fullmatch(r"-?[\d.,]+", head) and unit and " " not in unit else None
 
 
 def _number(low: str, high: str, step: str, unit: str, source: random.Random) -> str:

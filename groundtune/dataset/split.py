@@ -131,10 +131,11 @@ def folds(examples: Sequence[Example], k: int, *, seed: int) -> list[list[str]]:
 
 
 def draw(examples: Sequence[Example], count: int, *, seed: int) -> list[str]:
-    """Ids of about `count` of the items, sorted; no group is cut; balanced and reproducible as `split`. All where `count` is no
-    smaller than their number.
+    """Ids of about `count` of the items, sorted; no group is cut; balanced and reproducible as `split`.
+
+    All of them where there are no more than `count`, or one group.
     """
-    if count >= len(examples):
+    if count >= len(examples) or len({_group(example) for example in examples}) < 2:
         return sorted(example.id for example in examples)
     part = count / len(examples)
     placed = _place(examples, [part, 1 - part], seed=seed)

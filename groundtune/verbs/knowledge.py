@@ -14,7 +14,6 @@ from groundtune.candidates.recipes import candidate_named
 from groundtune.company import generate, write
 from groundtune.config import FILE_NAME, default_config_text, known_names
 from groundtune.dataset.read import read_questions
-from groundtune.demo import copy_to
 from groundtune.errors import NotFound, UsageError
 from groundtune.ingest.sync import SyncReport
 from groundtune.ingest.sync import sync as sync_documents
@@ -38,18 +37,18 @@ def init(
     questions: str = "questions.jsonl",
     model: str = "embedded:smollm2",
     demo: bool = False,
-    company: int | None = None,
+    seed: int | None = None,
 ) -> InitResult:
     """Make `root` a workspace with an explicit, commented configuration.
 
-    With `demo`, the shipped documents and questions too; with `company`, those of the company generated from that seed. Nothing
-    that exists is overwritten: UsageError when `root` is a workspace already, or for both at once.
+    With `demo`, the documents and questions of the company generated from `seed` (0 without one) too. Nothing that exists is
+    overwritten: UsageError when `root` is a workspace already.
     """
     root = Path(root)
-    if demo and company is not None:
-        raise UsageError("cannot both be written into one folder.", subject="demo, company", remedy="Name one of them.")
-    if demo or company is not None:
-        written = copy_to(root, model=model) if company is None else write(generate(company), root, model=model)
+    if seed is not None and not demo:
+        raise UsageError("only the demo has a seed.", subject=f"seed = {seed}", remedy="Add --demo, or leave the seed out.")
+    if demo:
+        written = write(generate(seed or 0), root, model=model)
         Workspace.open(root).close()
         return InitResult(root, written)
     text = default_config_text(documents=documents, questions=questions, model=model)
