@@ -25,13 +25,13 @@ from groundtune.evaluation.statistics import contrast, mean_interval
 from groundtune.evaluation.table import score_table
 
 METRIC = "f1"
-BASE = Knobs(labelled=48)
-"""Fewer labelled examples than the demo's, so that a level takes about five minutes on two cores."""
+BASE = Knobs(labelled=96)
+"""Fewer labelled examples than the demo's, so that a level takes less than ten minutes on two cores."""
 CANDIDATES = ("few_shot", "rag", "tuned", "rag_tuned")
 """The untuned model without anything is left out: it was last in every race so far."""
 RETRIEVES, TUNED, UNTUNED = ("rag", "rag_tuned"), ("tuned", "rag_tuned"), ("few_shot", "rag")
 WITHOUT = ("few_shot", "tuned")
-SETTINGS = {"test_questions": "32", "epochs": "2"}
+SETTINGS = {"test_questions": "32"}
 FIGURE = ROOT / "docs" / "figures" / "dose_response.svg"
 LABELS = {
     "unknown": "share of facts unknown to models",
@@ -55,7 +55,7 @@ class Dose:
 
 DOSES = (
     Dose("style", (0.0, BASE.style, 1.0), UNTUNED, TUNED, "a form shown by example only is learned by tuning"),
-    Dose("labelled", (16, BASE.labelled, 80), UNTUNED, TUNED, "few examples do not pay for a training"),
+    Dose("labelled", (16, BASE.labelled, 160), UNTUNED, TUNED, "few examples do not pay for a training"),
     Dose("unknown", (0.1, 0.5, BASE.unknown), WITHOUT, RETRIEVES, "what the model knows needs no retrieval"),
     Dose("difficulty", (0.0, BASE.difficulty, 1.0), RETRIEVES, WITHOUT, "what is not found cannot help"),
     Dose("churn", (0.0, BASE.churn, 1.0), CANDIDATES, RETRIEVES, "retrieval shows the edition in force"),
@@ -167,7 +167,7 @@ def goals_of(figures: Mapping[str, Figure]) -> list[Goal]:
     return [
         goal("cells_done_count", figures["cells_done_count"], "==", len(ordered())),
         goal("levels_count_least", min(len(dose.levels) for dose in DOSES), ">=", 3),
-        goal("minutes_level_longest", figures.get("minutes_level_longest"), "<=", 6),
+        goal("minutes_level_longest", figures.get("minutes_level_longest"), "<=", 10),
     ]
 
 

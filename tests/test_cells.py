@@ -124,7 +124,7 @@ def test_a_flip_is_said_as_it_was_measured(tmp_path: Path) -> None:
     assert figures["best_style_1"] == "tuned" and figures["best_style_0"] == "rag"
     assert figures["best_minus_second_style_1"] == pytest.approx(0.2)
     assert figures["flip_style"] == "the leader changes: rag at 0, tuned at 1; as theory expects at both ends"
-    assert figures["flip_labelled"] == "the leader stays: rag at 16, rag at 80; theory fails at the high end"
+    assert figures["flip_labelled"] == "the leader stays: rag at 16, rag at 160; theory fails at the high end"
     dose_response.draw(figures, tmp_path / "figure.svg")
     drawn = (tmp_path / "figure.svg").read_text(encoding="utf-8")
     assert len(re.findall(r'id="axes_\d"', drawn)) == len(dose_response.DOSES)

@@ -16,11 +16,11 @@ class Knobs:
 
     unknown: float = 0.9
     """Share of the answerable questions about facts of the firm, which no model can know; the others are common knowledge."""
-    style: float = 0.67
+    style: float = 0.33
     """Strength of the house style: which share of its three elements every answer shows."""
-    labelled: int = 96
+    labelled: int = 160
     """Most questions that may be learned from: `train_questions` of the workspace."""
-    difficulty: float = 0.6
+    difficulty: float = 0.4
     """Share of the questions in an asker's words; the others use the document's."""
     churn: float = 0.4
     """Share of the facts that had another value in an earlier edition, where there is one."""
