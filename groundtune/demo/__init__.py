@@ -1,4 +1,4 @@
-"""A small firm, written by hand: what the reader probe learns from, and a workspace for tests. Knows files; no other room.
+"""A small firm, written by hand: what the reader probe learns from, and a workspace for tests. Knows files only.
 
 `documents/` and `questions.jsonl` were written for Groundtune; DOCX and PDF files are made from `sources/` by `build.py`.
 """
