@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from groundtune.types import (
+    EVERYTHING,
     Answer,
     Audience,
     Caller,
@@ -14,6 +15,7 @@ from groundtune.types import (
     Document,
     Entry,
     Example,
+    Filter,
     Generation,
     Hit,
     Judged,
@@ -93,29 +95,63 @@ class SourceItem(Protocol):
 
 
 class Index(Protocol):
-    """A versioned projection of chunks and vectors. It is handed vectors and never makes one."""
+    """A versioned projection of chunks and vectors. It is handed vectors and never makes one.
+
+    Made as `Index(folder, dimensions=n)`. Several processes may read while one writes, and each search sees the newest commit.
+    """
+
+    layout: str
+    """Of the class; changes when the same rows would be stored otherwise, so that an older index is built anew."""
 
     def replace(self, documents: Mapping[str, Sequence[Entry]]) -> None:
-        """Put every named document's entries in place of what it held; an empty list removes it."""
+        """Put every named document's entries in place of what it held, all in one commit; an empty list removes it."""
         ...
 
     def assign(self, audiences: Mapping[str, int]) -> None:
         """Give documents other audience ids; text and vectors stay."""
         ...
 
-    def search(self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int) -> Sequence[FoundChunk]:
-        """The k best rows of each retriever among the allowed audience ids, unfused."""
+    def settle(self) -> None:
+        """Complete what a writer that was cut off after its commit left undone."""
         ...
 
-    def search_text(self, query: str, *, audiences: frozenset[int], k: int) -> Sequence[FoundChunk]:
-        """The k best rows that share a content word with the query, best first."""
+    def compact(self) -> None:
+        """Take off the disk what no current row holds, such as the text of removed documents."""
         ...
 
-    def held(self) -> dict[str, tuple[str, int]]:
-        """Document -> (revision, audience id) of what the index holds now."""
+    def verify(self) -> None:
+        """Read from every part. Raises RuntimeError or OSError where something is gone or torn."""
+        ...
+
+    def search(
+        self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> Sequence[FoundChunk]:
+        """The k best rows of each retriever among the allowed audience ids, unfused; equal scores in the order of ids."""
+        ...
+
+    def search_text(
+        self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> Sequence[FoundChunk]:
+        """The k best rows that share a content word with the query, best first; equal scores in the order of ids."""
+        ...
+
+    def chunks(self, documents: Collection[str]) -> Sequence[FoundChunk]:
+        """Every row of these documents, in the order of document and place; no audience is asked for."""
+        ...
+
+    def held(self) -> dict[str, Held]:
+        """What the index holds now, by document."""
         ...
 
     def count(self) -> int: ...
+
+
+class Held(NamedTuple):
+    """What an index says of a document."""
+
+    revision: str
+    audience: int
+    modified: float
 
 
 class FoundChunk(Protocol):
@@ -131,6 +167,10 @@ class FoundChunk(Protocol):
     def audience(self) -> int: ...
     @property
     def ranks(self) -> Mapping[str, int]: ...
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """By retriever, in its own unit: `text` BM25, `vector` cosine."""
+        ...
 
 
 class Metric(Protocol):

@@ -104,6 +104,31 @@ class Entry:
     """Interned id of who may read the document."""
     vector: np.ndarray
     """float32 [dimensions], of length 1."""
+    format: str = ""
+    """Of the document: md, pdf, ..."""
+    source: str = "files"
+    """Of the document."""
+    modified: float = 0.0
+    """Of the document, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which documents a search looks at: all that is given must hold, and what is left empty asks for nothing."""
+
+    paths: tuple[str, ...] = ()
+    """Globs over document ids, as in `[access]`; at least one must match."""
+    formats: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    title: str = ""
+    """Stands in the title; upper and lower case are alike."""
+    since: float | None = None
+    """Changed at this time or later, in seconds since the epoch."""
+    before: float | None = None
+    """Changed before this time."""
+
+
+EVERYTHING = Filter()
 
 
 @dataclass(frozen=True, slots=True)

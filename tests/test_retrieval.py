@@ -19,7 +19,7 @@ from groundtune.index.lance import LanceIndex
 from groundtune.ingest.sync import sync
 from groundtune.interfaces import Retriever
 from groundtune.store.workspace import Workspace
-from groundtune.types import NOBODY, Audience, Caller
+from groundtune.types import EVERYTHING, NOBODY, Audience, Caller, Filter
 
 RULES = '[access]\nrules = [{match = "hr/**", read = ["hr"], deny = ["guest"]}, {match = "*.md", read = ["everyone"]}]\n'
 TEXTS = {
@@ -301,8 +301,10 @@ def test_without_the_filter_readable_chunks_are_crowded_out(town: Town, monkeypa
     town.refresh()
     search = LanceIndex.search
 
-    def unfiltered(self: LanceIndex, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int) -> object:
-        return search(self, query, vector, audiences=frozenset(range(1, 10_000)), k=k)
+    def unfiltered(
+        self: LanceIndex, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> object:
+        return search(self, query, vector, audiences=frozenset(range(1, 10_000)), k=k, filter=filter)
 
     monkeypatch.setattr(LanceIndex, "search", unfiltered)
     monkeypatch.setattr(module, "_DEPTH", 4)

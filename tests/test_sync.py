@@ -52,7 +52,7 @@ def put(root: Path, name: str, content: str | bytes) -> Path:
 
 def held(workspace: Workspace) -> dict[str, tuple[str, int]]:
     versions = IndexVersions(workspace.state / "index", database=workspace.database)
-    return versions.open(versions.current()).held()
+    return {id: (one.revision, one.audience) for id, one in versions.open(versions.current()).held().items()}
 
 
 def counts(report: SyncReport) -> tuple[int, int, int, int]:

@@ -13,12 +13,10 @@ from sqlalchemy import select
 from groundtune.access.register import AccessRegister
 from groundtune.errors import NotFound, UsageError, WorkspaceError
 from groundtune.index.fusion import reciprocal_rank_fusion
-from groundtune.index.lance import LanceIndex
-from groundtune.index.lance_reads import Found
 from groundtune.index.versions import IndexVersions
 from groundtune.index.words import unspaced
 from groundtune.ingest.sync import stored_document
-from groundtune.interfaces import Embedder
+from groundtune.interfaces import Embedder, FoundChunk, Index
 from groundtune.store.stages import digest
 from groundtune.store.tables import documents
 from groundtune.store.workspace import Workspace
@@ -44,7 +42,7 @@ class WorkspaceRetriever:
         self.register = AccessRegister(workspace.database)
         self._versions = IndexVersions(workspace.state / "index", database=workspace.database)
         self._guard = threading.Lock()
-        self._opened: tuple[int, LanceIndex] | None = None
+        self._opened: tuple[int, Index] | None = None
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
 
     @property
@@ -114,7 +112,7 @@ class WorkspaceRetriever:
 
     # --- inside ---------------------------------------------------------------------------------------------------------
 
-    def _checked(self, found: Sequence[Found], caller: Caller) -> list[Found]:
+    def _checked(self, found: Sequence[FoundChunk], caller: Caller) -> list[FoundChunk]:
         """The rows whose document the caller may read now and whose text is the current one."""
         names = {row.chunk.document for row in found}
         current = self._rows(names)
@@ -147,7 +145,7 @@ class WorkspaceRetriever:
                 self._vectors.popitem(last=False)
         return vector
 
-    def _ask(self, search: Callable[[LanceIndex], T]) -> T:
+    def _ask(self, search: Callable[[Index], T]) -> T:
         """Search the current index; once more when a sync took its files away meanwhile."""
         try:
             return search(self._index())
@@ -163,7 +161,7 @@ class WorkspaceRetriever:
                 f"the index cannot be searched ({error}).", subject=str(self.workspace.root), remedy="Run: groundtune sync"
             ) from error
 
-    def _index(self) -> LanceIndex:
+    def _index(self) -> Index:
         version = self._versions.current()
         with self._guard:
             if self._opened is None or self._opened[0] != version:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
@@ -91,6 +91,11 @@ class Chunking(Section):
         if self.overlap >= self.tokens:
             raise ValueError(f"overlap ({self.overlap}) must be smaller than tokens ({self.tokens})")
         return self
+
+
+class Index(Section):
+    backend: Literal["lance", "sqlite"] = "lance"
+    """`lance` grows to object storage and many rows; `sqlite` needs no package of its own and compares every vector."""
 
 
 class Retrieval(Section):
@@ -203,6 +208,7 @@ class Config(Section):
     """File, relative to the workspace."""
     access: Access = Access()
     chunking: Chunking = Chunking()
+    index: Index = Index()
     retrieval: Retrieval = Retrieval()
     examples: Examples = Examples()
     training: Training = Training()

@@ -18,11 +18,10 @@ from sqlalchemy import delete, select
 from groundtune.access.policy import Policy
 from groundtune.access.register import AccessRegister
 from groundtune.errors import BadDocument, UsageError
-from groundtune.index.lance import INDEX_VERSION, LanceIndex
-from groundtune.index.versions import IndexVersions
+from groundtune.index.versions import IndexVersions, index_class
 from groundtune.ingest.chunk import CHUNK_VERSION, chunk, embedded_text
 from groundtune.ingest.parse import LASTING, PARSE_VERSION, Limits, Parser, failure
-from groundtune.interfaces import Embedder, Progress
+from groundtune.interfaces import Embedder, Held, Index, Progress
 from groundtune.sources.files import FileItem, FilesSource
 from groundtune.store import lineage
 from groundtune.store.tables import documents
@@ -94,7 +93,7 @@ def sync(
         versions = IndexVersions(workspace.state / "index", database=workspace.database)
         number, index = versions.prepare(_origin(workspace, embedder))
         held = index.held()
-        stale = [id for id, one in read.items() if one.ok and held.get(id, ("", 0))[0] != one.row["artefact"]]
+        stale = [id for id, one in read.items() if one.ok and _differs(held.get(id), one.row)]
         vectors = _embed(workspace, stale, read, embedder, show)
         _write_rows(workspace, read, gone, before)
         _update_index(index, workspace, read, held, vectors)
@@ -263,21 +262,27 @@ def _write_rows(workspace: Workspace, read: Mapping[str, _Read], gone: Sequence[
             lineage.record(workspace.database, child=row["artefact"], parents=[row["id"]], relation="parsed from")
 
 
+def _differs(held: Held | None, row: Mapping[str, Any]) -> bool:
+    """Whether the index holds another text of the document than the row says, or another time of change."""
+    return held is None or (held.revision, held.modified) != (row["artefact"], row["modified"])
+
+
 def _update_index(
-    index: LanceIndex,
+    index: Index,
     workspace: Workspace,
     read: Mapping[str, _Read],
-    held: Mapping[str, tuple[str, int]],
+    held: Mapping[str, Held],
     vectors: Mapping[str, Sequence[tuple[Chunk, str, np.ndarray]]],
 ) -> None:
     audiences = {id: row["audience_id"] for id, row in _rows(workspace).items()}
     changes: dict[str, list[Entry]] = {id: [] for id in held if id not in read or not read[id].ok}
     for id, parts in vectors.items():
         row = read[id].row
-        changes[id] = [Entry(one, row["title"], text, row["artefact"], audiences[id], vector) for one, text, vector in parts]
+        about = {"revision": row["artefact"], "format": row["format"], "modified": row["modified"]}
+        changes[id] = [Entry(one, row["title"], text, audience=audiences[id], vector=vector, **about) for one, text, vector in parts]
     for part in _portions(changes):
         index.replace(part)
-    index.assign({id: audiences[id] for id in held if id not in changes and held[id][1] != audiences[id]})
+    index.assign({id: audiences[id] for id in held if id not in changes and held[id].audience != audiences[id]})
     index.settle()
 
 
@@ -295,7 +300,8 @@ def _portions(changes: Mapping[str, list[Entry]]) -> Iterator[dict[str, list[Ent
 def _origin(workspace: Workspace, embedder: Embedder) -> dict[str, Any]:
     """All settings that every row of an index shares."""
     return {
-        "index": INDEX_VERSION,
+        "backend": workspace.config.index.backend,
+        "index": index_class(workspace.config.index.backend).layout,
         "chunk": CHUNK_VERSION,
         "chunking": workspace.config.chunking.model_dump(),
         "embedder": embedder.fingerprint,
