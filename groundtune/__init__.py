@@ -19,6 +19,7 @@ _HOME = {
     "Candidate": "groundtune.types",
     "Citation": "groundtune.types",
     "Example": "groundtune.types",
+    "Filter": "groundtune.types",
     "Hit": "groundtune.types",
     "Situation": "groundtune.decision.advise",
     "Verdict": "groundtune.types",
@@ -28,6 +29,7 @@ _HOME = {
     "decide": "groundtune.verbs.racing",
     "doctor": "groundtune.verbs.machine",
     "evaluate": "groundtune.verbs.racing",
+    "explain_search": "groundtune.verbs.answering",
     "init": "groundtune.verbs.knowledge",
     "models": "groundtune.verbs.machine",
     "report": "groundtune.verbs.racing",
@@ -39,8 +41,9 @@ _HOME = {
 if TYPE_CHECKING:
     from groundtune.decision.advise import Situation
     from groundtune.errors import GroundtuneError
-    from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Hit, Verdict
+    from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Filter, Hit, Verdict
     from groundtune.verbs.advice import advise
+    from groundtune.verbs.answering import explain_search
     from groundtune.verbs.knowledge import ask, init, search, sync
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
@@ -52,6 +55,7 @@ __all__ = [
     "Candidate",
     "Citation",
     "Example",
+    "Filter",
     "GroundtuneError",
     "Hit",
     "Situation",
@@ -62,6 +66,7 @@ __all__ = [
     "decide",
     "doctor",
     "evaluate",
+    "explain_search",
     "init",
     "models",
     "report",

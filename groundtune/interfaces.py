@@ -21,6 +21,7 @@ from groundtune.types import (
     Judged,
     Message,
     Preference,
+    Query,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Reranker(Protocol):
     name: str
     fingerprint: str
 
-    def score(self, question: str, passages: Sequence[str]) -> list[float]: ...
+    def score(self, question: str, passages: Sequence[str]) -> list[float]:
+        """One number a passage, larger for a better one; comparable for one question only."""
+        ...
 
 
 class Source(Protocol):
@@ -113,10 +116,6 @@ class Index(Protocol):
 
     def settle(self) -> None:
         """Complete what a writer that was cut off after its commit left undone."""
-        ...
-
-    def compact(self) -> None:
-        """Take off the disk what no current row holds, such as the text of removed documents."""
         ...
 
     def verify(self) -> None:
@@ -213,7 +212,7 @@ class Retriever(Protocol):
         """Changes whenever results may: index version, embedder, settings, policy version."""
         ...
 
-    def search(self, question: str, *, caller: Caller, k: int) -> list[Hit]:
+    def search(self, question: str | Query, *, caller: Caller, k: int) -> list[Hit]:
         """The k best chunks that the caller may read, best first, each checked against the newest policy."""
         ...
 

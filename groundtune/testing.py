@@ -76,8 +76,6 @@ def check_embedder(embedder: Embedder) -> None:
 
 DIMENSIONS = 8
 VOCABULARY = ("zebra", "apple", "tiger", "river", "cloud", "stone", "lamp", "grass", "train", "glove")
-SECRET = "quixotic"
-"""A word that a check removes again and then looks for on the disk."""
 FILTERS = (
     EVERYTHING,
     Filter(paths=("hr/**",)),
@@ -121,7 +119,6 @@ def check_index(make: Callable[[Path], Index], folder: Path) -> None:
     _check_many_audiences(make(folder / "many"))
     _check_ties(make, folder)
     _check_changes(make, folder)
-    _check_removal(make(folder / "removal"), folder / "removal")
     _check_concurrent_reader(make, folder / "concurrent")
     try:
         index.search("x", np.ones(3, dtype=np.float32), audiences=frozenset({1}), k=1)
@@ -154,8 +151,7 @@ def _check_ranks(index: Index, entries: Sequence[Entry]) -> None:
             allowed = [
                 one
                 for one in entries
-                if one.audience in audiences
-                and passes(one.chunk.document, one.title, one.format, one.source, one.modified)
+                if one.audience in audiences and passes(one.chunk.document, one.title, one.format, one.source, one.modified)
             ]
             for query, vector in zip(queries, vectors, strict=True):
                 nearest = sorted(allowed, key=lambda one: -float(one.vector @ vector))[:10]
@@ -177,7 +173,9 @@ def _check_ranks(index: Index, entries: Sequence[Entry]) -> None:
 def _check_many_audiences(index: Index) -> None:
     """A thousand documents of as many audiences, one caller of a scattered half and one of a scattered few."""
     entries = [replace(one, audience=number + 1) for number, one in enumerate(index_entries(1_000, audiences=1))]
-    entries = [replace(one, chunk=replace(one.chunk, document=f"d{one.audience}", id=f"d{one.audience}#0-1")) for one in entries]
+    entries = [
+        replace(one, chunk=replace(one.chunk, document=f"d{one.audience}", id=f"d{one.audience}#0-1")) for one in entries
+    ]
     index.replace(_by_document(entries))
     index.settle()
     scattered = np.random.default_rng(5).permutation(20_000)
@@ -196,7 +194,9 @@ def _check_ties(make: Callable[[Path], Index], folder: Path) -> None:
     for number, order in enumerate((names, names[::-1], list(np.random.default_rng(0).permutation(names)))):
         index = make(folder / f"ties {number}")
         for part in (order[:20], order[20:]):
-            index.replace({one: [Entry(Chunk(f"{one}#0-1", one, "x", 0, 1), one, "same words", "r", 1, vector)] for one in part})
+            index.replace(
+                {one: [Entry(Chunk(f"{one}#0-1", one, "x", 0, 1), one, "same words", "r", 1, vector)] for one in part}
+            )
         found = index.search("words", vector, audiences=frozenset({1}), k=7)
         assert [row.chunk.document for row in found] == names[:7], "equal scores come in the order of ids"
         assert [dict(row.ranks) for row in found] == [{"text": rank, "vector": rank} for rank in range(1, 8)]
@@ -216,8 +216,6 @@ def _check_changes(make: Callable[[Path], Index], folder: Path) -> None:
     grown.settle()
     assert grown.held() == whole.held() and grown.count() == whole.count() == 90, "a change leaves nothing of the old rows"
     _assert_alike(whole, grown, entries[0].vector)
-    grown.compact()
-    _assert_alike(whole, grown, entries[0].vector)
     before = whole.search("zebra apple", entries[0].vector, audiences=frozenset(range(1, 6)), k=9)
     whole.assign(dict.fromkeys(documents, 7))
     assert {held.audience for held in whole.held().values()} == {7}
@@ -232,25 +230,6 @@ def _assert_alike(one: Index, other: Index, vector: np.ndarray) -> None:
     for query in ("zebra tiger", "glove", "old"):
         first, second = (index.search(query, vector, audiences=frozenset({1, 2, 3, 9}), k=12) for index in (one, other))
         assert [(row.chunk, row.title, row.ranks) for row in first] == [(row.chunk, row.title, row.ranks) for row in second]
-
-
-def _check_removal(index: Index, folder: Path) -> None:
-    """What was removed is found by no open reader at once, and by nobody on the disk after compaction."""
-    entries = index_entries(60)
-    kept, removed = _by_document(entries[:30]), _by_document(entries[30:])
-    secret = {name: [replace(one, text=SECRET, chunk=replace(one.chunk, text=SECRET)) for one in parts] for name, parts in removed.items()}
-    index.replace(kept | secret)
-    assert _on_disk(SECRET, folder)
-    index.replace({name: [] for name in secret})
-    assert not index.search_text(SECRET, audiences=frozenset(range(1, 6)), k=5)
-    index.compact()
-    assert not _on_disk(SECRET, folder), "removed text is off the disk after compaction"
-    assert index.count() == 30
-    _check_rows(index, entries[:30])
-
-
-def _on_disk(word: str, folder: Path) -> bool:
-    return any(word.encode() in file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
 def _check_concurrent_reader(make: Callable[[Path], Index], folder: Path) -> None:

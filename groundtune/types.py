@@ -132,16 +132,33 @@ EVERYTHING = Filter()
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for."""
+
+    text: str
+    earlier: tuple[str, ...] = ()
+    """Questions asked before it in the same conversation, the last one first; they count less than the text."""
+
+    @classmethod
+    def of(cls, question: str | Query) -> Query:
+        return cls(question) if isinstance(question, str) else question
+
+    def __str__(self) -> str:
+        return "\n".join([*reversed(self.earlier), self.text])
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A chunk found for a query and readable by the caller who asked."""
 
     chunk: Chunk
     title: str
     score: float
-    """Fused score; larger is better; comparable within one query only."""
+    """Of the fusion, or of the reranker where there is one; larger is better; comparable within one query only."""
     ranks: Mapping[str, int] = field(default_factory=dict)
     """1-based rank in each retriever that returned it: {"text": 3, "vector": 1}."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    """`format` and `modified` of the document; `near_duplicates`: ids of readable chunks that it stands for."""
 
 
 # --- questions ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import groundtune.answer.retrieval as module
 from groundtune.access.audience import may_read
 from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
+from groundtune.config import Retrieval
 from groundtune.errors import NotFound, UsageError, WorkspaceError
 from groundtune.index.lance import LanceIndex
 from groundtune.ingest.sync import sync
@@ -293,7 +294,7 @@ def test_without_the_final_check_the_same_test_fails(town: Town, monkeypatch: py
     town.refresh()
     town.shuffle(range(60))
     retriever = WorkspaceRetriever(town.workspace, embedder=town.embedder)
-    monkeypatch.setattr(WorkspaceRetriever, "_checked", lambda self, found, caller: list(found))
+    monkeypatch.setattr(WorkspaceRetriever, "_checked", lambda self, found, caller, rows=None: list(found))
     assert leaks(town, retriever, 40)[0] > 0
 
 
@@ -307,7 +308,7 @@ def test_without_the_filter_readable_chunks_are_crowded_out(town: Town, monkeypa
         return search(self, query, vector, audiences=frozenset(range(1, 10_000)), k=k, filter=filter)
 
     monkeypatch.setattr(LanceIndex, "search", unfiltered)
-    monkeypatch.setattr(module, "_DEPTH", 4)
-    forbidden, missed, _ = leaks(town, WorkspaceRetriever(town.workspace, embedder=town.embedder), 40)
+    shallow = WorkspaceRetriever(town.workspace, embedder=town.embedder, settings=Retrieval(depth=4))
+    forbidden, missed, _ = leaks(town, shallow, 40)
     assert forbidden == 0
     assert missed > 0

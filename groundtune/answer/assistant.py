@@ -10,7 +10,9 @@ from typing import Protocol
 
 from groundtune.access.audience import may_read
 from groundtune.answer.citations import cite, split_markers
+from groundtune.answer.follow_up import Rewrite, with_earlier
 from groundtune.answer.neighbours import Neighbours
+from groundtune.answer.ranking import heading_path
 from groundtune.answer.whole import Shelf, whole_documents
 from groundtune.errors import AccessDenied, UsageError
 from groundtune.interfaces import LanguageModel
@@ -26,6 +28,7 @@ from groundtune.types import (
     Generation,
     Hit,
     Message,
+    Query,
     WholeDocuments,
 )
 
@@ -47,7 +50,7 @@ _ABSTENTION = re.compile(r"\bnot\s+in\s+the\s+(documents?|sources?)\b", re.IGNOR
 class DocumentRetriever(Shelf, Protocol):
     """A retriever that also knows whether a question touches the documents at all."""
 
-    def shares_content_word(self, question: str, *, caller: Caller) -> bool: ...
+    def shares_content_word(self, question: str | Query, *, caller: Caller) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,7 @@ def render_prompt(
 
 def heading(hit: Hit) -> str:
     """Title and heading path of a hit in one line, nothing said twice."""
-    parts = [part for part in (hit.title, *hit.chunk.headings) if part]
-    return " > ".join(dict.fromkeys(parts))
+    return heading_path(hit.title, hit.chunk.headings)
 
 
 def pack(hits: Sequence[Hit], *, count_tokens: Callable[[str], int], max_tokens: int) -> list[Hit]:
@@ -117,6 +119,7 @@ class Assistant:
         neighbours: Neighbours | None = None,
         labels: Sequence[str] = (),
         audience: Callable[[], Audience] | None = None,
+        rewrite: Rewrite = with_earlier,
         fingerprint: Mapping[str, object] | None = None,
     ) -> None:
         if candidate.context is not None and retriever is None:
@@ -129,6 +132,7 @@ class Assistant:
         self._retriever = retriever
         self._neighbours = neighbours
         self._audience = audience
+        self._rewrite = rewrite
         self.fingerprint: Mapping[str, object] = dict(fingerprint or {})
         """Whatever may change an answer, beside the question: goes into the key of the answer stage."""
 
@@ -186,7 +190,8 @@ class Assistant:
             return abstain(WEIGHTS_WITHHELD)
         context = self.candidate.context
         retriever = self._retriever if context is not None else None
-        if retriever is not None and not retriever.shares_content_word(search_text(example), caller=caller):
+        query = self._rewrite(example) if retriever is not None else Query(example.question)
+        if retriever is not None and not retriever.shares_content_word(query, caller=caller):
             return abstain(NO_SHARED_WORD)
         shown: list[Example] = []
         if self.candidate.examples is not None and self._neighbours is not None:
@@ -195,7 +200,7 @@ class Assistant:
             )
         hits: list[Hit] = []
         if retriever is not None:
-            hits = self._hits(retriever, example, caller, shown)
+            hits = self._hits(retriever, query, example, caller, shown)
             if not hits:
                 return abstain(NOTHING_FITS if isinstance(context, WholeDocuments) else NOTHING_FOUND)
         messages = render_prompt(
@@ -203,21 +208,23 @@ class Assistant:
         )
         return Prompt(messages, tuple(hits))
 
-    def _hits(self, retriever: DocumentRetriever, example: Example, caller: Caller, shown: Sequence[Example]) -> list[Hit]:
+    def _hits(
+        self, retriever: DocumentRetriever, query: Query, example: Example, caller: Caller, shown: Sequence[Example]
+    ) -> list[Hit]:
         """What the candidate's context shows for the question, as far as it fits."""
-        context, question = self.candidate.context, search_text(example)
+        context = self.candidate.context
         if context is None:
             return []
         if isinstance(context, WholeDocuments):
             return whole_documents(
-                question,
+                query,
                 context,
                 shelf=retriever,
                 caller=caller,
                 count_tokens=self.model.count_tokens,
                 room=self._room(example, shown),
             )
-        found = retriever.search(question, caller=caller, k=context.k)
+        found = retriever.search(query, caller=caller, k=context.k)
         return pack(found, count_tokens=self.model.count_tokens, max_tokens=context.max_tokens)
 
     def _room(self, example: Example, shown: Sequence[Example]) -> int:
@@ -245,12 +252,6 @@ class Assistant:
 def conversation_tokens(messages: Sequence[Message], *, count_tokens: Callable[[str], int]) -> int:
     """About how many tokens a conversation takes, control tokens included."""
     return sum(count_tokens(message.content) + _TURN_TOKENS for message in messages)
-
-
-def search_text(example: Example) -> str:
-    """What is searched for: the question, after the user's last turn where there is a history to refer to."""
-    asked = [message.content for message in example.history if message.role == "user"]
-    return f"{asked[-1]}\n{example.question}" if asked else example.question
 
 
 def says_unknown(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from groundtune.errors import NotFound
 from groundtune.interfaces import Retriever
-from groundtune.types import Caller, Chunk, Document, Hit, WholeDocuments
+from groundtune.types import Caller, Chunk, Document, Hit, Query, WholeDocuments
 
 _AROUND = 12
 """Tokens of number, title and blank lines around a document in the prompt, about."""
@@ -21,7 +21,7 @@ class Shelf(Retriever, Protocol):
 
 
 def whole_documents(
-    question: str,
+    question: str | Query,
     context: WholeDocuments,
     *,
     shelf: Shelf,

@@ -103,8 +103,29 @@ class Retrieval(Section):
     """Chunks given to the model."""
     rrf_k: Positive = 60
     """Constant of reciprocal rank fusion."""
+    depth: Positive = 20
+    """Chunks of each retriever that are fused, at least."""
+    text_weight: Amount = 1.0
+    vector_weight: Amount = 1.0
+    """What a rank in full text and one by vectors count in the fusion."""
+    near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of word triples from which on two chunks count as one, and the document changed last is shown."""
+    reranker: ModelName | None = None
+    """`provider:name` of a cross-encoder that orders the best chunks anew; none is shipped."""
+    rerank: Positive = 20
+    """Chunks that the reranker reads."""
+    neighbours: Annotated[int, Field(ge=0)] = 0
+    """Chunks before and after a found one that are shown with it."""
+    follow_up: Literal["words", "model", "off"] = "words"
+    """What a question in a conversation is searched with: the questions before it too, as a model rewrites it, or alone."""
     max_tokens: Positive = 600
     """Model tokens that the chunks may take together."""
+
+    @model_validator(mode="after")
+    def _finds(self) -> Retrieval:
+        if not self.text_weight and not self.vector_weight:
+            raise ValueError("text_weight and vector_weight are both 0, so nothing would be found")
+        return self
 
 
 class Examples(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import lancedb
 import pyarrow as pa
@@ -28,8 +28,6 @@ _FULL_TEXT = FTS(stem=True, remove_stop_words=True, custom_stop_words=list(STOP_
 _BATCH = 4096
 _INDEXED_FROM = 10_000  # rows from which on looking an audience or a document up costs less than reading the column
 _READING = timedelta(minutes=5)  # files of older versions stay this long for readers that still use them
-
-_AT_ONCE = timedelta(milliseconds=1)  # LanceDB warns of none at all
 
 
 class LanceIndex:
@@ -92,10 +90,6 @@ class LanceIndex:
         if rows >= APPROXIMATE_FROM and self._table.index_stats("vector_idx") is None:
             self._table.create_index("vector", config=IvfFlat(distance_type="dot"))
 
-    def compact(self) -> None:
-        """Take off the disk what no current row holds; a reader that is in the middle of a search has to ask again."""
-        self._table.optimize(cleanup_older_than=_AT_ONCE, delete_unverified=True)
-
     def search(
         self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
     ) -> list[Found]:
@@ -110,9 +104,7 @@ class LanceIndex:
         found = self._reads.run(self._reads.search(query, vector, audiences, filter, k))
         return sorted(found, key=lambda one: one.chunk.id)
 
-    def search_text(
-        self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
-    ) -> list[Found]:
+    def search_text(self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING) -> list[Found]:
         """The `k` best rows that share a stemmed word with the query, stop words aside; best first."""
         if not audiences or k < 1:
             return []

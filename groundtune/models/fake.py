@@ -129,6 +129,21 @@ class FakeEmbedder:
         return len(TOKEN.findall(text))
 
 
+class FakeReranker:
+    """`fake:overlap`: the share of the question's stems that a passage holds."""
+
+    name = "fake:overlap"
+    fingerprint = "fake:overlap 1"
+
+    def __init__(self, name: str) -> None:
+        if name != "overlap":
+            raise NotFound("there is no such fake reranker.", subject=f"fake:{name}", remedy="Use fake:overlap.")
+
+    def score(self, question: str, passages: Sequence[str]) -> list[float]:
+        wanted = _stems(question)
+        return [len(wanted & _stems(passage)) / max(1, len(wanted)) for passage in passages]
+
+
 def remember(pairs: Iterable[tuple[Sequence[Message], str]], folder: Path) -> Path:
     """Write an adapter that `fake:extract` remembers (prompt, answer) pairs from; its file is valid, empty safetensors."""
     rows = [[asked(messages[-1].content), answer] for messages, answer in pairs]

@@ -18,9 +18,9 @@ from groundtune.errors import NotFound, UsageError
 from groundtune.ingest.sync import SyncReport
 from groundtune.ingest.sync import sync as sync_documents
 from groundtune.interfaces import Progress
-from groundtune.models import load_embedder
+from groundtune.models import load_embedder, load_reranker
 from groundtune.store.workspace import Workspace
-from groundtune.types import LOCAL, Answer, Caller, Example, Hit, Message
+from groundtune.types import EVERYTHING, LOCAL, Answer, Caller, Example, Filter, Hit, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ def sync(root: Path | str = ".", *, progress: Progress | None = None) -> SyncRep
         return sync_documents(workspace, embedder=load_embedder(workspace.config.embedder), progress=progress)
 
 
-def search(query: str, *, root: Path | str = ".", principals: Sequence[str] = (), k: int = 5) -> tuple[Hit, ...]:
-    """The k best chunks that a caller with these principals may read, best first."""
+def search(
+    query: str, *, root: Path | str = ".", principals: Sequence[str] = (), k: int = 5, filter: Filter = EVERYTHING
+) -> tuple[Hit, ...]:
+    """The k best chunks that a caller with these principals may read, best first; `filter` says in which documents."""
     with Workspace.open(root) as workspace:
-        _require_documents(workspace)
-        retriever = WorkspaceRetriever(workspace, embedder=load_embedder(workspace.config.embedder))
-        return tuple(retriever.search(query, caller=_caller(workspace, principals), k=k))
+        return tuple(open_retriever(workspace).search(query, caller=caller_of(workspace, principals), k=k, filter=filter))
 
 
 def ask(
@@ -82,7 +82,15 @@ def ask(
     """
     with Workspace.open(root) as workspace:
         assistant = open_assistant(workspace, candidate=candidate)
-        return assistant.ask(question, caller=_caller(workspace, principals), history=history)
+        return assistant.ask(question, caller=caller_of(workspace, principals), history=history)
+
+
+def open_retriever(workspace: Workspace) -> WorkspaceRetriever:
+    """The retriever that `[retrieval]` describes, ready to be asked again and again while the workspace is open."""
+    _require_documents(workspace)
+    named = workspace.config.retrieval.reranker
+    reranker = load_reranker(named) if named else None
+    return WorkspaceRetriever(workspace, embedder=load_embedder(workspace.config.embedder), reranker=reranker)
 
 
 def open_assistant(workspace: Workspace, *, candidate: str | None = None) -> Answerer:
@@ -125,7 +133,7 @@ def _weights_of(workspace: Workspace, name: str, report: Any) -> str:
     raise NotFound("it has no weights yet.", subject=name, remedy=f"Run: groundtune train {name}")
 
 
-def _caller(workspace: Workspace, principals: Sequence[str]) -> Caller:
+def caller_of(workspace: Workspace, principals: Sequence[str]) -> Caller:
     """Without rules everything belongs to `local`, who asks when nobody is named."""
     if not principals and workspace.config.access.single:
         return Caller.of(LOCAL)
