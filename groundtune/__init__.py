@@ -26,6 +26,7 @@ _HOME = {
     "GroundtuneError": "groundtune.errors",
     "advise": "groundtune.verbs.advice",
     "ask": "groundtune.verbs.knowledge",
+    "ask_stream": "groundtune.verbs.answering",
     "decide": "groundtune.verbs.racing",
     "doctor": "groundtune.verbs.machine",
     "evaluate": "groundtune.verbs.racing",
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from groundtune.errors import GroundtuneError
     from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Filter, Hit, Verdict
     from groundtune.verbs.advice import advise
-    from groundtune.verbs.answering import explain_search
+    from groundtune.verbs.answering import ask_stream, explain_search
     from groundtune.verbs.knowledge import ask, init, search, sync
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
@@ -63,6 +64,7 @@ __all__ = [
     "__version__",
     "advise",
     "ask",
+    "ask_stream",
     "decide",
     "doctor",
     "evaluate",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from groundtune.types import (
     EVERYTHING,
@@ -47,6 +47,19 @@ class LanguageModel(Protocol):
         ...
 
     def count_tokens(self, text: str) -> int: ...
+
+
+Pieces = Generator[str, None, Generation]
+"""An answer as it is written: pieces of its text, and all of it as the generator's value."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A language model that can also be read while it writes."""
+
+    def stream(self, conversation: Sequence[Message], *, max_new_tokens: int) -> Pieces:
+        """The same answer as `generate` gives for this conversation alone. Closing the generator stops the model."""
+        ...
 
 
 class Embedder(Protocol):

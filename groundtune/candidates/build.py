@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundtune.access.audience import conjoin, may_read
-from groundtune.answer.assistant import Assistant, DocumentRetriever, conversation_tokens, pack, render_prompt
+from groundtune.answer.assistant import Assistant, DocumentRetriever
 from groundtune.answer.external import ExternalAssistant
 from groundtune.answer.follow_up import rewriting
 from groundtune.answer.neighbours import Neighbours
+from groundtune.answer.prompts import conversation_tokens, pack, render_prompt
 from groundtune.answer.transports import CallableTransport, CommandTransport, HttpTransport, Transport
 from groundtune.errors import DataError
 from groundtune.interfaces import Embedder, LanguageModel, Progress

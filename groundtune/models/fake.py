@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from groundtune.errors import ModelFailure, NotFound, UsageError
+from groundtune.interfaces import Pieces
 from groundtune.types import NOT_IN_DOCUMENTS, Generation, Message, Usage
 
 KINDS = ("constant", "echo", "extract")
@@ -61,6 +62,15 @@ class FakeModel:
         if max_new_tokens < 1:
             raise UsageError(f"max_new_tokens is {max_new_tokens}; an answer needs at least one token.", subject=self.name)
         return [self._generation(conversation, max_new_tokens) for conversation in conversations]
+
+    def stream(self, conversation: Sequence[Message], *, max_new_tokens: int) -> Pieces:
+        """Word by word."""
+        (generation,) = self.generate([conversation], max_new_tokens=max_new_tokens)
+        start = 0
+        for end in [found.end() for found in TOKEN.finditer(generation.text)]:
+            yield generation.text[start:end]
+            start = end
+        return generation
 
     def count_tokens(self, text: str) -> int:
         """Words and punctuation marks."""

@@ -104,7 +104,7 @@ def raft_pairs(
     tuning: Tuning,
     k: int,
     seed: int,
-    query: Callable[[Example], Query] = lambda example: Query(example.question),
+    query: Callable[[Example], str | Query] = lambda example: example.question,
     pack: Callable[[Sequence[Hit]], Sequence[Hit]] = tuple,
     count: Callable[[Sequence[Message], str], int] | None = None,
 ) -> Pairs:
@@ -162,7 +162,7 @@ class _Finder:
         self._users = users
 
     def gold_and_distractors(
-        self, example: Example, query: Query, spans: Sequence[Span], *, k: int
+        self, example: Example, query: str | Query, spans: Sequence[Span], *, k: int
     ) -> tuple[list[Hit], list[Hit]]:
         """Chunks that hold the evidence and chunks that do not, each best first."""
         hits = self._search(query, k=k * POOL)
