@@ -71,6 +71,9 @@ class Document:
     modified: float = 0.0
     """Seconds since the epoch."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Among others `skipped`: (part, reason, detail) of what could not be read inside it."""
+    pages: tuple[int, ...] = ()
+    """Offset at which each page or slide begins; empty where the format has none."""
 
 
 @dataclass(frozen=True, slots=True)
