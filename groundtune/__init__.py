@@ -25,13 +25,16 @@ _HOME = {
     "GroundtuneError": "groundtune.errors",
     "advise": "groundtune.verbs.advice",
     "ask": "groundtune.verbs.knowledge",
+    "compact": "groundtune.verbs.knowledge",
     "decide": "groundtune.verbs.racing",
     "doctor": "groundtune.verbs.machine",
+    "erase": "groundtune.verbs.knowledge",
     "evaluate": "groundtune.verbs.racing",
     "init": "groundtune.verbs.knowledge",
     "models": "groundtune.verbs.machine",
     "report": "groundtune.verbs.racing",
     "search": "groundtune.verbs.knowledge",
+    "show": "groundtune.verbs.knowledge",
     "sync": "groundtune.verbs.knowledge",
     "train": "groundtune.verbs.racing",
 }
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from groundtune.errors import GroundtuneError
     from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Hit, Verdict
     from groundtune.verbs.advice import advise
-    from groundtune.verbs.knowledge import ask, init, search, sync
+    from groundtune.verbs.knowledge import ask, compact, erase, init, search, show, sync
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
 
@@ -59,13 +62,16 @@ __all__ = [
     "__version__",
     "advise",
     "ask",
+    "compact",
     "decide",
     "doctor",
+    "erase",
     "evaluate",
     "init",
     "models",
     "report",
     "search",
+    "show",
     "sync",
     "train",
 ]

@@ -12,7 +12,7 @@ import pytest
 import groundtune
 from groundtune.cli.main import COMMANDS
 
-VERBS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
+VERBS = COMMANDS
 VALUES = ("Answer", "Audience", "Caller", "Candidate", "Citation", "Example", "GroundtuneError", "Hit", "Situation", "Verdict")
 
 

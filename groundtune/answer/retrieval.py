@@ -11,13 +11,14 @@ import numpy as np
 from sqlalchemy import select
 
 from groundtune.access.register import AccessRegister
+from groundtune.answer.places import Places
 from groundtune.errors import NotFound, UsageError, WorkspaceError
 from groundtune.index.fusion import reciprocal_rank_fusion
 from groundtune.index.lance import LanceIndex
 from groundtune.index.lance_reads import Found
 from groundtune.index.versions import IndexVersions
 from groundtune.index.words import unspaced
-from groundtune.ingest.sync import stored_document
+from groundtune.ingest.reading import stored_document
 from groundtune.interfaces import Embedder
 from groundtune.store.stages import digest
 from groundtune.store.tables import documents
@@ -43,6 +44,7 @@ class WorkspaceRetriever:
         self.embedder = embedder
         self.register = AccessRegister(workspace.database)
         self._versions = IndexVersions(workspace.state / "index", database=workspace.database)
+        self._places = Places(workspace, embedder=embedder)
         self._guard = threading.Lock()
         self._opened: tuple[int, LanceIndex] | None = None
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -75,8 +77,9 @@ class WorkspaceRetriever:
         found = self._ask(lambda index: index.search(question, vector, audiences=allowed, k=depth))
         by_id = {row.chunk.id: row for row in self._checked(found, caller)}
         fused = reciprocal_rank_fusion({row.chunk.id: row.ranks for row in found}, k=self.workspace.config.retrieval.rrf_k)
-        best = [(by_id[id], score) for id, score in fused if id in by_id][:k]
-        return [Hit(row.chunk, row.title, score, row.ranks) for row, score in best]
+        best = [(by_id[id], score) for id, score in fused if id in by_id]
+        hits = [Hit(row.chunk, row.title, score, row.ranks) for row, score in best]
+        return self._places.given(hits, self._rows({hit.chunk.document for hit in hits}), k=k)
 
     def document(self, document: str, *, caller: Caller) -> Document:
         """Raises NotFound, with the same words, for a document that is absent and for one that the caller may not read."""

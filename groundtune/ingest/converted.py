@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,6 +42,8 @@ class Converted:
     format: str
     title: str = ""
     """What the document calls itself; empty when it does not say."""
+    encoding: str = ""
+    """Of plain text."""
     pages: tuple[int, ...] = ()
     """Offset at which each page, slide or sheet begins, the first at 0; empty where the format has none."""
     skipped: tuple[tuple[str, str, str], ...] = ()
@@ -50,7 +51,7 @@ class Converted:
 
 
 def join_pages(texts: Sequence[str]) -> tuple[str, tuple[int, ...]]:
-    """Pages as one text with a blank line between them, and where each begins. An empty page begins where the next one does."""
+    """Pages as one text with a blank line between them, and where each begins; an empty one holds nothing."""
     joined = ""
     starts = []
     for text in (text.strip() for text in texts):
@@ -59,8 +60,3 @@ def join_pages(texts: Sequence[str]) -> tuple[str, tuple[int, ...]]:
         starts.append(len(joined))
         joined += text
     return joined, tuple(starts)
-
-
-def page_at(pages: Sequence[int], offset: int) -> int | None:
-    """The 1-based number of the page that `offset` lies on; None without pages."""
-    return bisect.bisect_right(pages, offset) or None if pages else None

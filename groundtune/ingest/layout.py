@@ -20,6 +20,7 @@ _FIRST = re.compile(r"^\(?[1a][.)]\s")
 _MARK = re.compile(r"^(?:#{1,6}\s|>|\||`{3}|~{3})")
 _PAGE_NUMBER = re.compile(r"^(?:page|seite)?\W*#\W*(?:(?:of|/|von)\W*#)?\W*$", re.I)
 _PAGES = 4  # of a document in which running heads are looked for
+_ITEMS = 1.2  # heights of a line between two items of one list, at most
 _COLUMN = 40  # points within which lines count as beginning at one place
 _EDGE = 0.09  # of the page's height, above and below, where they stand
 
@@ -164,7 +165,8 @@ def _page(lines: Sequence[Line | Table], levels: _Levels) -> str:
             nested = kind == "list" and one.whole.x0 > margin + one.whole.height
             margin = margin if nested else one.whole.x0
             item = ("  " if nested else "") + ("- " + one.text[bullet.end() :] if bullet else one.text)
-            blocks[-1:] = [f"{blocks[-1]}\n{item}"] if kind == "list" else [*blocks[-1:], item]
+            goes_on = kind == "list" and last is not None and one.whole.y0 - last.whole.y1 < _ITEMS * one.whole.height
+            blocks[-1:] = [f"{blocks[-1]}\n{item}"] if goes_on else [*blocks[-1:], item]
             kind = "list"
         elif near and (kind == "text" or (kind == "list" and one.whole.x0 > margin + 1)):
             blocks[-1] = _joined(blocks[-1], one.text, broken=last is not None and _ends_early(last, one, edges))

@@ -9,6 +9,7 @@ import zipfile
 from typing import Any
 
 from groundtune.ingest.converted import Converted, Options, Refused, join_pages
+from groundtune.ingest.salvage import SALVAGED, salvage
 
 MIME = {
     "csv": "text/csv",
@@ -56,7 +57,10 @@ def read_office(data: bytes, format: str) -> Converted:
     except MemoryError as error:
         raise Refused("out of memory", "the parser ran out of memory") from error
     except (kreuzberg.KreuzbergError, ValueError, RuntimeError, OSError) as error:
-        raise Refused(_reason(str(error)), str(error)[:300]) from error
+        reason, why = _reason(str(error)), str(error)[:300]
+        if reason == "damaged" and format in SALVAGED:
+            return salvage(data, format, why=why)
+        raise Refused(reason, why) from error
     text, pages = _slides(_tidy(result.content)) if format == "pptx" else (_tidy(result.content), ())
     named = result.metadata.get("subject" if format == "msg" else "title")
     named = named.strip() if isinstance(named, str) else ""

@@ -96,7 +96,21 @@ class Parser:
         return self.parse_bytes(data, id=id, modified=modified)
 
     def parse_bytes(self, data: bytes, *, id: str, modified: float = 0.0, passwords: Sequence[str] = ()) -> Document:
-        """As `parse`, for bytes that were read already; `id` serves as the name.
+        """As `parse`, for bytes that were read already."""
+        read = self.read(data, id=id, passwords=passwords)
+        return Document(
+            id=id,
+            title=read.title or PurePosixPath(id).stem,
+            text=read.text,
+            content_hash=hashlib.sha256(data).hexdigest(),
+            format=read.format,
+            modified=modified,
+            metadata=metadata_of(read),
+            pages=read.pages,
+        )
+
+    def read(self, data: bytes, *, id: str, passwords: Sequence[str] = ()) -> Converted:
+        """As `parse`; the ending of `id` tells dialects of plain text apart. The title is empty where the text has none.
 
         `passwords` are tried in order; they are told to the child over its pipe and to nobody else.
         """
@@ -114,19 +128,8 @@ class Parser:
             raise failure(id, "too large", f"its text is {len(read.text):,} characters; the limit is {limit:,}")
         if not read.text.strip():
             raise failure(id, "empty", "no text was found in it")
-        metadata: dict[str, Any] = {"encoding": found.encoding} if found.encoding else {}
-        if read.skipped:
-            metadata["skipped"] = [list(one) for one in read.skipped]
-        return Document(
-            id=id,
-            title=read.title or title_of(read.text, id, depth=_TITLE_DEPTH.get(read.format, 6)),
-            text=read.text,
-            content_hash=hashlib.sha256(data).hexdigest(),
-            format=read.format,
-            modified=modified,
-            metadata=metadata,
-            pages=read.pages,
-        )
+        title = read.title or title_of(read.text, depth=_TITLE_DEPTH.get(read.format, 6))
+        return replace(read, title=title, encoding=found.encoding)
 
     # --- the child ------------------------------------------------------------------------------------------------------
 
@@ -247,11 +250,17 @@ _TITLE_DEPTH = {"csv": 0, "ods": 0, "xls": 0, "xlsx": 0, "zip": 0, "pdf": 2}
 """Headings that may be a title: those of workbooks and archives name sheets and files, the deep ones of a PDF are guesses."""
 
 
-def title_of(text: str, id: str, *, depth: int = 6) -> str:
-    """What front matter names, else the first heading of at most this depth, else the file's name without its ending."""
+def metadata_of(read: Converted) -> dict[str, Any]:
+    """What is known of a document besides its text."""
+    known = {"encoding": read.encoding, "skipped": [list(one) for one in read.skipped]}
+    return {name: value for name, value in known.items() if value}
+
+
+def title_of(text: str, *, depth: int = 6) -> str:
+    """What front matter names, else the first heading of at most this depth, else nothing."""
     front = _FRONT.match(text)
     named = _FRONT_TITLE.search(front.group(1)) if front else None
     if named and named.group(1).strip("\"'").strip():
         return named.group(1).strip("\"'").strip()
     headings = _HEADING.finditer(text, front.end() if front else 0)
-    return next((found[2].strip() for found in headings if len(found[1]) <= depth), PurePosixPath(id).stem)
+    return next((found[2].strip() for found in headings if len(found[1]) <= depth), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
@@ -21,6 +22,7 @@ from groundtune.ingest.ocr import Reader
 _RENDERED = 250 / 72  # pixels per point of a page that is read as a picture: below 250 dpi tesseract is less sure
 _LARGEST = 5_000  # pixels of a picture's longer side
 _OBJECTS = 20_000  # drawings beyond which a page is a map or a plot, whose lines are not looked at
+_ASKED = 100  # letters of a page that are asked for their angle
 _SEGMENTS = 200  # of one drawing
 _THIN = 3.0  # points: a filled box no thicker than this is a line
 _BROKEN = "\x02"  # what pdfium makes of a hyphen at the end of a line
@@ -74,15 +76,14 @@ def _page(document: pdfium.PdfDocument, number: int, reader: Reader) -> Page:
     except pdfium.PdfiumError as error:
         raise Refused("damaged", f"pdfium cannot open the page ({error})") from error
     with closing(page):
-        width, height = page.get_size()
-        place = _Placing(page)
         with closing(page.get_textpage()) as text:
+            place = _Placing(page, text)
             words = list(_words(text, place))
         if words:
-            return Page(width, height, tuple(words), tuple(_rules(page, place)))
+            return Page(*place.size, tuple(words), tuple(_rules(page, place)))
         if not any(True for _ in page.get_objects(max_depth=2)):
-            return Page(width, height)
-        scale = min(_RENDERED, _LARGEST / max(width, height, 1.0))
+            return Page(*place.size)
+        scale = min(_RENDERED, _LARGEST / max(*place.size, 1.0))
         bitmap = page.render(scale=scale, grayscale=True, may_draw_forms=False)
         with closing(bitmap):
             pixels = bytes(bitmap.buffer)
@@ -93,11 +94,23 @@ def _page(document: pdfium.PdfDocument, number: int, reader: Reader) -> Page:
 
 
 class _Placing:
-    """From a page's own coordinates (points, upwards, before rotation) to those seen (points, downwards)."""
+    """From a page's own coordinates (points, upwards) to those of a reader of its text (points, downwards).
 
-    def __init__(self, page: pdfium.PdfPage) -> None:
-        self.turned = page.get_rotation()
+    What counts is the way most letters run, not the rotation that the page is shown with: scans often get that wrong.
+    """
+
+    def __init__(self, page: pdfium.PdfPage, text: pdfium.PdfTextPage) -> None:
+        count = text.count_chars()
+        step = max(1, count // _ASKED)
+        angles = Counter(round(raw.FPDFText_GetCharAngle(text, at) / (math.pi / 2)) % 4 for at in range(0, count, step))
+        self.turned = 90 * angles.most_common(1)[0][0] if angles else 0
         self.left, self.bottom, self.right, self.top = page.get_cropbox()
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height as read."""
+        width, height = self.right - self.left, self.top - self.bottom
+        return (height, width) if self.turned in (90, 270) else (width, height)
 
     def point(self, x: float, y: float) -> tuple[float, float]:
         if self.turned == 90:
