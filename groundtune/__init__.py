@@ -27,14 +27,17 @@ _HOME = {
     "advise": "groundtune.verbs.advice",
     "ask": "groundtune.verbs.knowledge",
     "ask_stream": "groundtune.verbs.answering",
+    "compact": "groundtune.verbs.knowledge",
     "decide": "groundtune.verbs.racing",
     "doctor": "groundtune.verbs.machine",
+    "erase": "groundtune.verbs.knowledge",
     "evaluate": "groundtune.verbs.racing",
     "explain_search": "groundtune.verbs.answering",
     "init": "groundtune.verbs.knowledge",
     "models": "groundtune.verbs.machine",
     "report": "groundtune.verbs.racing",
     "search": "groundtune.verbs.knowledge",
+    "show": "groundtune.verbs.knowledge",
     "sync": "groundtune.verbs.knowledge",
     "train": "groundtune.verbs.racing",
 }
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Filter, Hit, Verdict
     from groundtune.verbs.advice import advise
     from groundtune.verbs.answering import ask_stream, explain_search
-    from groundtune.verbs.knowledge import ask, init, search, sync
+    from groundtune.verbs.knowledge import ask, compact, erase, init, search, show, sync
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
 
@@ -65,14 +68,17 @@ __all__ = [
     "advise",
     "ask",
     "ask_stream",
+    "compact",
     "decide",
     "doctor",
+    "erase",
     "evaluate",
     "explain_search",
     "init",
     "models",
     "report",
     "search",
+    "show",
     "sync",
     "train",
 ]

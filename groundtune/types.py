@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,6 +72,13 @@ class Document:
     modified: float = 0.0
     """Seconds since the epoch."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Among others `skipped`: (part, reason, detail) of what could not be read inside it."""
+    pages: tuple[int, ...] = ()
+    """Offset at which each page or slide begins; empty where the format has none."""
+
+    def page_of(self, offset: int) -> int | None:
+        """The 1-based number of the page that holds this place; None where the format has no pages."""
+        return bisect_right(self.pages, offset) or None if self.pages else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,8 @@ class Hit:
     """1-based rank in each retriever that returned it: {"text": 3, "vector": 1}."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """`format` and `modified` of the document; `near_duplicates`: ids of readable chunks that it stands for."""
+    pages: tuple[tuple[int, int], ...] = ()
+    """(offset in the document, page number) of the page that the chunk begins on and of those that begin within it."""
 
 
 # --- questions ----------------------------------------------------------------------------------------------------------
@@ -344,6 +354,8 @@ class Citation:
     start: int
     end: int
     quote: str
+    page: int | None = None
+    """1-based number of the page that the span begins on; None where the document has no pages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 import groundtune
 from groundtune.cli.main import COMMANDS
 
-VERBS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
+VERBS = COMMANDS
 OPTIONS = ("explain_search", "ask_stream")
 """Functions behind an option of a command: `search --explain`, `ask --stream`."""
 VALUES = (

@@ -1,8 +1,8 @@
 """Customers with nothing shared: each is a workspace of its own below one folder. Knows names and folders; opens one at a time.
 
-A tenant's database, index, artefacts and weights lie below its own folder, and ids, audiences and principals of one mean nothing
-in another: the same principal in two tenants is two people. The machine's cache of models is shared; what it holds of tuned
-weights is found by nobody who does not hold the adapter.
+A tenant's database, index, artefacts and weights lie below its own folder, and ids, audiences and principals of one mean
+nothing in another: the same principal in two tenants is two people. The machine's cache of models is shared; what it holds of
+tuned weights is found by nobody who does not hold the adapter.
 """
 
 from __future__ import annotations

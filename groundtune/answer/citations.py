@@ -115,4 +115,5 @@ def _citation(number: int, hit: Hit, start: int, end: int) -> Citation:
         start=chunk.start + start,
         end=chunk.start + end,
         quote=chunk.text[start:end],
+        page=next((page for offset, page in reversed(hit.pages) if offset <= chunk.start + start), None),
     )

@@ -13,13 +13,14 @@ import numpy as np
 from sqlalchemy import select
 
 from groundtune.access.register import AccessRegister
+from groundtune.answer.places import Places
 from groundtune.answer.ranking import Considered, rank
 from groundtune.answer.widen import widened
 from groundtune.config import Retrieval
 from groundtune.errors import NotFound, UsageError, WorkspaceError
 from groundtune.index.versions import IndexVersions
 from groundtune.index.words import unspaced
-from groundtune.ingest.sync import stored_document
+from groundtune.ingest.reading import stored_document
 from groundtune.interfaces import Embedder, FoundChunk, Index, Reranker
 from groundtune.store.stages import digest
 from groundtune.store.tables import documents
@@ -70,6 +71,7 @@ class WorkspaceRetriever:
         self.settings = settings or workspace.config.retrieval
         self.register = AccessRegister(workspace.database)
         self._versions = IndexVersions(workspace.state / "index", database=workspace.database)
+        self._places = Places(workspace, embedder=embedder)
         self._guard = threading.Lock()
         self._opened: tuple[int, Index] | None = None
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -122,7 +124,8 @@ class WorkspaceRetriever:
             reranker=self.reranker,
         )
         ordered = [_hit(one, rows[one.row.chunk.document]) for one in considered if one.place]
-        return Trace(tuple(self._shown(ordered[:k], caller)), tuple(considered), len(found) - len(checked), depth)
+        hits = self._around(self._places.given(ordered, rows, k=k), caller)
+        return Trace(tuple(hits), tuple(considered), len(found) - len(checked), depth)
 
     def document(self, document: str, *, caller: Caller) -> Document:
         """Raises NotFound, with the same words, for a document that is absent and for one that the caller may not read."""
@@ -183,7 +186,7 @@ class WorkspaceRetriever:
             if row.chunk.document in readable and current.get(row.chunk.document, {}).get("artefact") == row.revision
         ]
 
-    def _shown(self, hits: Sequence[Hit], caller: Caller) -> list[Hit]:
+    def _around(self, hits: Sequence[Hit], caller: Caller) -> list[Hit]:
         """The hits with their neighbours, read as the caller at this moment."""
         if not self.settings.neighbours:
             return list(hits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from groundtune.answer.places import pages_within
 from groundtune.types import Chunk, Document, Hit
 
 
@@ -28,7 +29,8 @@ def widened(
         place = shown.index(touching[0]) if touching else len(shown)
         best = touching[0] if touching else hit
         shown = [one for one in shown if one not in touching]
-        shown.insert(place, replace(best, chunk=_chunk(document, best.chunk, start, end)))
+        chunk = _chunk(document, best.chunk, start, end)
+        shown.insert(place, replace(best, chunk=chunk, pages=pages_within(document.pages, start, end)))
     return shown
 
 

@@ -42,7 +42,8 @@ def command(
         output.note(f"why: {answer.reason}")
     for citation in answer.citations:
         output.line()
-        output.line(f"[{citation.number}] {citation.document}:{citation.start}-{citation.end}  {citation.title}")
+        page = f", page {citation.page}" if citation.page else ""
+        output.line(f"[{citation.number}] {citation.document}:{citation.start}-{citation.end}{page}  {citation.title}")
         output.line(f'    "{" ".join(citation.quote.split())}"')
 
 

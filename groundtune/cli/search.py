@@ -91,7 +91,8 @@ def _list(hits: tuple[Hit, ...]) -> None:
     for number, hit in enumerate(hits, start=1):
         chunk = hit.chunk
         place = " > ".join(chunk.headings) or hit.title
-        output.line(f"[{number}] {chunk.document}:{chunk.start}-{chunk.end}  {place}")
+        page = f", page {hit.pages[0][1]}" if hit.pages else ""
+        output.line(f"[{number}] {chunk.document}:{chunk.start}-{chunk.end}{page}  {place}")
         output.line(f"    {' '.join(chunk.text.split())}")
     if not hits:
         output.note("nothing found among the documents that this caller may read.")

@@ -80,16 +80,34 @@ class Access(Section):
         return self
 
 
+class Ingest(Section):
+    """How documents are read, and what reading one may take."""
+
+    languages: Annotated[tuple[str, ...], Strict(False)] = ("eng",)
+    """Tesseract's names of the languages in scans and pictures; [] leaves those unread."""
+    passwords: Annotated[str, Field(min_length=1)] | None = None
+    """File, relative to the workspace, with a password a line; each is tried on what is protected."""
+    seconds: Positive = 50
+    memory_mb: Annotated[int, Field(ge=256)] = 1024
+
+
 class Chunking(Section):
+    method: Literal["recursive", "fixed", "sentence", "page", "table", "parent"] = "recursive"
     tokens: Annotated[int, Field(ge=16)] = 220
     """Longest chunk, in the embedder's tokens."""
     overlap: Annotated[int, Field(ge=0)] = 0
     """Tokens that neighbouring chunks share."""
+    parent_tokens: Positive = 660
+    """parent: longest section that is given where one of its chunks is found."""
+    context: Literal["headings", "model", "none"] = "headings"
+    """What is searched and embedded with a chunk: title and heading path, these and a sentence by `model`, or nothing."""
 
     @model_validator(mode="after")
     def _moves_on(self) -> Chunking:
         if self.overlap >= self.tokens:
             raise ValueError(f"overlap ({self.overlap}) must be smaller than tokens ({self.tokens})")
+        if self.method == "parent" and self.parent_tokens <= self.tokens:
+            raise ValueError(f"parent_tokens ({self.parent_tokens}) must be larger than tokens ({self.tokens})")
         return self
 
 
@@ -228,6 +246,7 @@ class Config(Section):
     questions: Annotated[str, Field(min_length=1)] = "questions.jsonl"
     """File, relative to the workspace."""
     access: Access = Access()
+    ingest: Ingest = Ingest()
     chunking: Chunking = Chunking()
     index: Index = Index()
     retrieval: Retrieval = Retrieval()

@@ -32,7 +32,8 @@ from groundtune.decision.reader import Reader, reader, shares_questions
 from groundtune.decision.task import Task, prepare
 from groundtune.errors import DataError
 from groundtune.evaluation.statistics import minimum_detectable_effect, smallest_p
-from groundtune.ingest.sync import SyncReport, stored_document, sync
+from groundtune.ingest.reading import stored_document
+from groundtune.ingest.sync import SyncReport, sync
 from groundtune.interfaces import Progress
 from groundtune.models import load_embedder
 from groundtune.scoring.settings import Settings

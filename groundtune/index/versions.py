@@ -74,11 +74,16 @@ class IndexVersions:
                     return version, self.open(version, verify=True)
                 except WorkspaceError as error:
                     logger.warning("%s It is built anew.", error.message)
-        folder = self._folder(current + 1)
+        return self.begin(origin)
+
+    def begin(self, origin: Mapping[str, Any]) -> tuple[int, Index]:
+        """A new, empty version beside the current one, that `switch` makes current."""
+        version = self.current() + 1
+        folder = self._folder(version)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_whole(folder / _ORIGIN, canonical_json(origin))
-        return current + 1, self.open(current + 1)
+        return version, self.open(version)
 
     def switch(self, version: int) -> None:
         """Make this version the current one and remove all others."""

@@ -90,6 +90,16 @@ class Database:
         with self.begin() as connection:
             self.upsert(connection, settings, [{"key": key, "value": value}])
 
+    def compact(self) -> None:
+        """Take deleted rows off the disk too. PostgreSQL does so by itself, in its own time."""
+        if self.engine.dialect.name == "sqlite":
+            connection = self.engine.raw_connection()
+            try:
+                for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                    connection.cursor().execute(statement)
+            finally:
+                connection.close()
+
     def close(self) -> None:
         self.engine.dispose()
 
