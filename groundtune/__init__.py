@@ -38,6 +38,7 @@ _HOME = {
     "report": "groundtune.verbs.racing",
     "search": "groundtune.verbs.knowledge",
     "show": "groundtune.verbs.knowledge",
+    "sweep": "groundtune.verbs.sweeping",
     "sync": "groundtune.verbs.knowledge",
     "train": "groundtune.verbs.racing",
 }
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from groundtune.verbs.knowledge import ask, compact, erase, init, search, show, sync
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
+    from groundtune.verbs.sweeping import sweep
 
 __all__ = [
     "Answer",
@@ -79,6 +81,7 @@ __all__ = [
     "report",
     "search",
     "show",
+    "sweep",
     "sync",
     "train",
 ]

@@ -110,7 +110,27 @@ class SourceItem(Protocol):
     def size(self) -> int: ...
 
 
-class Index(Protocol):
+class Searched(Protocol):
+    """What can be searched for chunks, by the vector that it is handed and by words."""
+
+    def search(
+        self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> Sequence[FoundChunk]:
+        """The k best rows of each retriever among the allowed audience ids, unfused; equal scores in the order of ids."""
+        ...
+
+    def search_text(
+        self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> Sequence[FoundChunk]:
+        """The k best rows that share a content word with the query, best first; equal scores in the order of ids."""
+        ...
+
+    def chunks(self, documents: Collection[str]) -> Sequence[FoundChunk]:
+        """Every row of these documents, in the order of document and place; no audience is asked for."""
+        ...
+
+
+class Index(Searched, Protocol):
     """A versioned projection of chunks and vectors. It is handed vectors and never makes one.
 
     Made as `Index(folder, dimensions=n)`. Several processes may read while one writes, and each search sees the newest commit.
@@ -133,22 +153,6 @@ class Index(Protocol):
 
     def verify(self) -> None:
         """Read from every part. Raises RuntimeError or OSError where something is gone or torn."""
-        ...
-
-    def search(
-        self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
-    ) -> Sequence[FoundChunk]:
-        """The k best rows of each retriever among the allowed audience ids, unfused; equal scores in the order of ids."""
-        ...
-
-    def search_text(
-        self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
-    ) -> Sequence[FoundChunk]:
-        """The k best rows that share a content word with the query, best first; equal scores in the order of ids."""
-        ...
-
-    def chunks(self, documents: Collection[str]) -> Sequence[FoundChunk]:
-        """Every row of these documents, in the order of document and place; no audience is asked for."""
         ...
 
     def held(self) -> dict[str, Held]:

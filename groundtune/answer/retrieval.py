@@ -21,7 +21,7 @@ from groundtune.errors import NotFound, UsageError, WorkspaceError
 from groundtune.index.versions import IndexVersions
 from groundtune.index.words import unspaced
 from groundtune.ingest.reading import stored_document
-from groundtune.interfaces import Embedder, FoundChunk, Index, Reranker
+from groundtune.interfaces import Embedder, FoundChunk, Reranker, Searched
 from groundtune.store.stages import digest
 from groundtune.store.tables import documents
 from groundtune.store.workspace import Workspace
@@ -54,7 +54,7 @@ class WorkspaceRetriever:
     the database, which keeps it safe: a document that was revoked, removed or changed since is left out at once. Near
     duplicates are collapsed and the newest is chosen after that, so that nobody learns of a version that they may not read.
 
-    `settings` are those of the workspace unless others are given.
+    `settings` and `index` are those of the workspace unless others are given.
     """
 
     def __init__(
@@ -64,16 +64,18 @@ class WorkspaceRetriever:
         embedder: Embedder,
         reranker: Reranker | None = None,
         settings: Retrieval | None = None,
+        index: Searched | None = None,
     ) -> None:
         self.workspace = workspace
         self.embedder = embedder
         self.reranker = reranker
         self.settings = settings or workspace.config.retrieval
         self.register = AccessRegister(workspace.database)
+        self._given = index
         self._versions = IndexVersions(workspace.state / "index", database=workspace.database)
         self._places = Places(workspace, embedder=embedder)
         self._guard = threading.Lock()
-        self._opened: tuple[int, Index] | None = None
+        self._opened: tuple[int, Searched] | None = None
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
 
     @property
@@ -231,7 +233,7 @@ class WorkspaceRetriever:
                 self._vectors.popitem(last=False)
         return vector
 
-    def _ask(self, search: Callable[[Index], T]) -> T:
+    def _ask(self, search: Callable[[Searched], T]) -> T:
         """Search the current index; once more when a sync took its files away meanwhile."""
         try:
             return search(self._index())
@@ -247,7 +249,9 @@ class WorkspaceRetriever:
                 f"the index cannot be searched ({error}).", subject=str(self.workspace.root), remedy="Run: groundtune sync"
             ) from error
 
-    def _index(self) -> Index:
+    def _index(self) -> Searched:
+        if self._given is not None:
+            return self._given
         version = self._versions.current()
         with self._guard:
             if self._opened is None or self._opened[0] != version:

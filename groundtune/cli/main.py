@@ -26,6 +26,7 @@ COMMANDS = (
     "ask",
     "train",
     "evaluate",
+    "sweep",
     "decide",
     "report",
     "erase",

@@ -51,6 +51,11 @@ def piece(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def toml(value: str | float | None) -> str:
+    """A value as groundtune.toml holds it."""
+    return json.dumps(value)
+
+
 def note(text: str) -> None:
     """One line that is not part of the result."""
     print(text, file=sys.stderr, flush=True)

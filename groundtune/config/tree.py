@@ -209,6 +209,8 @@ class Decision(Section):
     """GiB that a process which only answers may hold; setting it has it measured, one process a candidate."""
     max_staleness_hours: Annotated[float, Field(gt=0)] | None = None
     """Oldest that the facts in an answer may be; see `[upkeep]`."""
+    sweep: bool = False
+    """Choose `[chunking]` and `[retrieval]` on the questions that are not scored, and write the choice into this file."""
     reader: bool = False
     """Train the reader probe, once a model, where the budget holds it."""
 

@@ -118,7 +118,7 @@ def rebuild(workspace: Workspace, *, embedder: Embedder, progress: Progress | No
         versions = IndexVersions(workspace.state / "index", database=workspace.database)
         number, index = versions.begin(_origin(workspace, embedder, writer))
         vectors = embed(workspace, rows, embedder=embedder, writer=writer, progress=show)
-        for part in _portions({row["id"]: _entries(row, vectors[row["id"]]) for row in rows}):
+        for part in _portions({row["id"]: entries_of(row, vectors[row["id"]]) for row in rows}):
             index.replace(part)
         index.settle()
         versions.switch(number)
@@ -178,14 +178,14 @@ def _update_index(
     audiences = {id: row["audience_id"] for id, row in _rows(workspace).items()}
     changes: dict[str, list[Entry]] = {id: [] for id in held if id not in read or not read[id].ok}
     for id, parts in vectors.items():
-        changes[id] = _entries(read[id].row | {"audience_id": audiences[id]}, parts)
+        changes[id] = entries_of(read[id].row | {"audience_id": audiences[id]}, parts)
     for part in _portions(changes):
         index.replace(part)
     index.assign({id: audiences[id] for id in held if id not in changes and held[id].audience != audiences[id]})
     index.settle()
 
 
-def _entries(row: Mapping[str, Any], parts: Sequence[Embedded]) -> list[Entry]:
+def entries_of(row: Mapping[str, Any], parts: Sequence[Embedded]) -> list[Entry]:
     """What the index holds of a document with this row."""
     about = {"title": row["title"], "revision": row["artefact"], "format": row["format"], "modified": row["modified"]}
     return [Entry(one.chunk, text=one.text, vector=one.vector, audience=row["audience_id"], **about) for one in parts]
