@@ -166,7 +166,8 @@ class Hit:
     ranks: Mapping[str, int] = field(default_factory=dict)
     """1-based rank in each retriever that returned it: {"text": 3, "vector": 1}."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """`format` and `modified` of the document; `near_duplicates`: ids of readable chunks that it stands for."""
+    """`format` and `modified` of the document; `near_duplicates`: ids of readable chunks that it stands for; `cosine` to the
+    question and its `lead` over the mean of all chunks that were found, where the vectors found it."""
     pages: tuple[tuple[int, int], ...] = ()
     """(offset in the document, page number) of the page that the chunk begins on and of those that begin within it."""
 
@@ -246,6 +247,8 @@ class RetrievedContext:
 
     k: int = 3
     max_tokens: int = 600
+    min_evidence: float = 0.0
+    """Evidence (`groundtune.answer.evidence`) below which it abstains without asking the model."""
 
 
 @dataclass(frozen=True, slots=True)

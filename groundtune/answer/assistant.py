@@ -10,6 +10,7 @@ from typing import Protocol
 
 from groundtune.access.audience import may_read
 from groundtune.answer.citations import cite, split_markers, unmarked
+from groundtune.answer.evidence import evidence_of
 from groundtune.answer.follow_up import Rewrite, with_earlier
 from groundtune.answer.neighbours import Neighbours
 from groundtune.answer.prompts import Prompt, conversation_tokens, pack, render_prompt
@@ -28,12 +29,14 @@ from groundtune.types import (
     Hit,
     Message,
     Query,
+    RetrievedContext,
     WholeDocuments,
 )
 
 NOTHING_FOUND = "Nothing that you may read was found for this question."
 NOTHING_FITS = "No document that you may read fits the model's window."
 NO_SHARED_WORD = "The question shares no content word with any document that you may read."
+TOO_LITTLE_EVIDENCE = "What was found speaks too little for an answer."
 MODEL_ABSTAINED = "The model found no answer in what it was shown."
 TAKEN_AWAY = "What the answer was taken from may no longer be read. Ask again."
 WEIGHTS_WITHHELD = "These weights were trained on documents that you may not read."
@@ -183,6 +186,10 @@ class Assistant:
             hits = self._hits(retriever, query, example, caller, shown)
             if not hits:
                 return abstain(NOTHING_FITS if isinstance(context, WholeDocuments) else NOTHING_FOUND)
+            if isinstance(context, RetrievedContext) and context.min_evidence:
+                evidence = evidence_of(query, hits)
+                if evidence is not None and evidence < context.min_evidence:
+                    return abstain(TOO_LITTLE_EVIDENCE)
         messages = render_prompt(
             self.candidate, example.question, hits=hits, examples=shown, history=example.history, labels=self.labels
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from groundtune.answer.near_duplicates import Shingles, resemble, shingles, told_apart
 from groundtune.config import Retrieval
-from groundtune.index.fusion import reciprocal_rank_fusion
+from groundtune.index.fusion import reciprocal_rank_fusion, score_fusion
 from groundtune.interfaces import FoundChunk, Reranker
 
 
@@ -54,7 +54,10 @@ def rank(
     """
     weights = {"text": settings.text_weight, "vector": settings.vector_weight}
     by_id = {row.chunk.id: row for row in rows}
-    fused = reciprocal_rank_fusion({id: row.ranks for id, row in by_id.items()}, k=settings.rrf_k, weights=weights)
+    if settings.fusion == "scores":
+        fused = score_fusion({id: row.scores for id, row in by_id.items()}, weights=weights)
+    else:
+        fused = reciprocal_rank_fusion({id: row.ranks for id, row in by_id.items()}, k=settings.rrf_k, weights=weights)
     considered = [Considered(by_id[id], score, place) for place, (id, score) in enumerate(fused, start=1)]
     best = _collapsed(question, considered, settings.near_duplicate, newest)
     if reranker is not None:

@@ -125,7 +125,9 @@ class WorkspaceRetriever:
             newest=lambda document: rows[document]["modified"],
             reranker=self.reranker,
         )
-        ordered = [_hit(one, rows[one.row.chunk.document]) for one in considered if one.place]
+        cosines = [one.row.scores["vector"] for one in considered if "vector" in one.row.scores]
+        mean = sum(cosines) / max(1, len(cosines))
+        ordered = [_hit(one, rows[one.row.chunk.document], mean) for one in considered if one.place]
         hits = self._around(self._places.given(ordered, rows, k=k), caller)
         return Trace(tuple(hits), tuple(considered), len(found) - len(checked), depth)
 
@@ -270,8 +272,11 @@ class WorkspaceRetriever:
             return self._opened[1]
 
 
-def _hit(one: Considered, row: Mapping[str, Any]) -> Hit:
+def _hit(one: Considered, row: Mapping[str, Any], mean: float) -> Hit:
     about: dict[str, Any] = {"format": row["format"], "modified": row["modified"]}
+    cosine = one.row.scores.get("vector")
+    if cosine is not None:
+        about |= {"cosine": cosine, "lead": cosine - mean}
     if one.stands_for:
         about["near_duplicates"] = list(one.stands_for)
     score = one.fused if one.reranked is None else one.reranked

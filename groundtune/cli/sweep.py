@@ -42,6 +42,11 @@ def command(
     now = f"{100 * swept.before:.1f} % of the evidence shown in {swept.tokens_before:.0f} tokens now"
     then = f"{100 * swept.after:.1f} % in {swept.tokens_after:.0f} with the options marked *"
     output.line(f"{swept.questions} questions: {now}, {then}.")
+    found = swept.abstention
+    if found is not None:
+        asked = f"{found.answerable} answerable and {found.unanswerable} unanswerable questions"
+        kept = f"{100 * found.coverage:.0f} % are answered, {100 * found.answered_precision:.0f} % of these answerable"
+        output.line(f"abstaining below an evidence of {found.threshold:.3f}: of {asked} {kept}; AUROC {found.auroc:.2f}.")
     output.note("the figures of the choice are a little too high: they come from the questions that it was made on.")
     if not result.sealed:
         output.note("every question was used, so a decision on the same questions is a further look at them.")

@@ -119,6 +119,8 @@ class Index(Section):
 class Retrieval(Section):
     k: Positive = 3
     """Chunks given to the model."""
+    fusion: Literal["ranks", "scores"] = "ranks"
+    """How full text and vectors are joined: by reciprocal ranks, or by scores stretched to [0, 1]."""
     rrf_k: Positive = 60
     """Constant of reciprocal rank fusion."""
     depth: Positive = 20
@@ -138,6 +140,8 @@ class Retrieval(Section):
     """What a question in a conversation is searched with: the questions before it too, as a model rewrites it, or alone."""
     max_tokens: Positive = 600
     """Model tokens that the chunks may take together."""
+    min_evidence: Amount = 0.0
+    """Evidence in what was found below which nothing is answered; `groundtune sweep` calibrates it."""
 
     @model_validator(mode="after")
     def _finds(self) -> Retrieval:

@@ -36,6 +36,7 @@ def axes_of(config: Config, *, embedder: Embedder) -> tuple[Axis, ...]:
     found = [
         Axis("chunking", tuple(cuts)),
         _axis("k", "k", (3, 5, 8), retrieval),
+        _axis("fusion", "fusion", ("ranks", "scores"), retrieval),
         _pairs(retrieval),
         _axis("neighbours", "neighbours", (0, 1), retrieval),
         _axis("near duplicates", "near_duplicate", (0.9, 1.0), retrieval),
@@ -46,7 +47,7 @@ def axes_of(config: Config, *, embedder: Embedder) -> tuple[Axis, ...]:
     return tuple(found)
 
 
-def _axis(name: str, key: str, values: Sequence[float], retrieval: Retrieval) -> Axis:
+def _axis(name: str, key: str, values: Sequence[float | str], retrieval: Retrieval) -> Axis:
     now = getattr(retrieval, key)
     others = [(str(value), {"retrieval": {key: value}}) for value in values if value != now]
     return Axis(name, ((f"as it is ({now})", {}), *others))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from groundtune.answer.evidence import evidence_of
 from groundtune.answer.follow_up import rewriting
 from groundtune.answer.prompts import pack
 from groundtune.answer.retrieval import WorkspaceRetriever
@@ -21,7 +22,7 @@ from groundtune.ingest.sync import entries_of
 from groundtune.interfaces import Embedder, LanguageModel, Progress, Reranker
 from groundtune.store.stages import digest
 from groundtune.store.workspace import Workspace
-from groundtune.types import Caller, Example, Hit
+from groundtune.types import Caller, Example, Hit, Query
 
 
 class Bench:
@@ -61,11 +62,23 @@ class Bench:
                 self._progress("sweep", min(len(self._measured), self._expected), self._expected)
         return np.array([self._measured[key, item] for item in items])
 
+    def evidence(self, choice: Choice, examples: Sequence[Example]) -> list[float]:
+        """How much speaks for an answer to each question standing in what is found."""
+        retriever = self._retriever(choice)
+        found = []
+        for example in examples:
+            query = self._query(retriever, example)
+            hits = retriever.search(query, caller=Caller.of(*example.principals), k=retriever.settings.k)
+            found.append(evidence_of(query, hits) or 0.0)
+        return found
+
+    def _query(self, retriever: WorkspaceRetriever, example: Example) -> Query:
+        return rewriting("off" if retriever.settings.follow_up == "off" else "words")(example)
+
     def _measure(self, retriever: WorkspaceRetriever, example: Example) -> tuple[float, float]:
         settings = retriever.settings
         caller = Caller.of(*example.principals)
-        query = rewriting("off" if settings.follow_up == "off" else "words")(example)
-        found = retriever.search(query, caller=caller, k=settings.k)
+        found = retriever.search(self._query(retriever, example), caller=caller, k=settings.k)
         shown = pack(found, count_tokens=self._count.count_tokens, max_tokens=settings.max_tokens)
         return shown_share(example, shown), float(sum(self._count.count_tokens(hit.chunk.text) for hit in shown))
 

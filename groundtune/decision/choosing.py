@@ -24,7 +24,7 @@ _SEARCH_SECONDS = 0.012
 def free_questions(setup: Setup) -> list[Example]:
     """The questions that the race does not score; all where there is no sealed part."""
     scored = set(setup.task.test_ids) if setup.task.scheme == "sealed test" else set()
-    return [one for one in setup.task.examples if one.id not in scored and any(two.spans for two in one.evidence)]
+    return [one for one in setup.task.examples if one.id not in scored]
 
 
 def sweep_stages(setup: Setup) -> tuple[tuple[PlannedStage, ...], tuple[LeftOut, ...]]:
@@ -35,7 +35,7 @@ def sweep_stages(setup: Setup) -> tuple[tuple[PlannedStage, ...], tuple[LeftOut,
     if setup.task.scheme != "sealed test" or found is None:
         why = "every question is scored, so none is left to choose by; groundtune sweep chooses on other questions"
         return (), (LeftOut(SWEEP, why),)
-    free = len(free_questions(setup))
+    free = sum(any(evidence.spans for evidence in one.evidence) for one in free_questions(setup))
     if free < FEWEST_QUESTIONS:
         return (), (LeftOut(SWEEP, f"{free} questions with evidence are not scored, {FEWEST_QUESTIONS} are needed"),)
     axes = axes_of(config, embedder=setup.workshop.embedder)

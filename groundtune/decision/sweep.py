@@ -5,6 +5,7 @@ A setting is measured by how much of the evidence stands in what a model would b
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from groundtune.decision.bench import Bench
 from groundtune.decision.halving import Rung, Setting, halve, rounds
 from groundtune.errors import DataError
 from groundtune.evaluation.statistics import contrast
+from groundtune.evaluation.threshold import Calibrated, calibrate
 from groundtune.interfaces import Embedder, LanguageModel, Progress, Reranker
 from groundtune.store.stages import digest
 from groundtune.store.workspace import Workspace
@@ -63,6 +65,8 @@ class Swept:
     questions: int
     rungs: tuple[Rung, ...]
     worth: tuple[Worth, ...]
+    abstention: Calibrated | None
+    """When to abstain with the chosen settings; None with fewer than 10 questions that can, or cannot, be answered."""
     seconds: float
 
 
@@ -82,8 +86,9 @@ def sweep(
 
     Among the settings that reach the last rung the best is taken, or one that shows fewer tokens and whose score lies within
     one standard error of it (the one-standard-error rule of Breiman et al., "Classification and Regression Trees", 1984); of
-    equal ones what is set now. `rows` are the database's rows of the documents with text; `count` counts the tokens that the
-    budget of a prompt is in. Raises DataError with fewer than 20 questions whose evidence was located.
+    equal ones what is set now. Then `min_evidence` is calibrated, where enough questions have no answer. `rows` are the
+    database's rows of the documents with text; `count` counts the tokens that the budget of a prompt is in. Raises DataError
+    with fewer than 20 questions whose evidence was located.
     """
     started = time.perf_counter()
     usable = sorted(
@@ -112,9 +117,12 @@ def sweep(
             for place, axis in enumerate(chosen)
             for option, _ in axis.options
         ]
+        asked = [*usable, *(one for one in examples if not one.answers)]
+        evidence = bench.evidence(settings[best], asked)
+        abstention = calibrate(evidence, [bool(one.answers) for one in asked])
         before, after = (bench.results(settings[setting], ids) for setting in (present, best))
     return Swept(
-        changes=settings[best],
+        changes=_with_threshold(settings[best], abstention),
         before=float(before[:, 0].mean()),
         after=float(after[:, 0].mean()),
         tokens_before=float(before[:, 1].mean()),
@@ -122,6 +130,7 @@ def sweep(
         questions=len(usable),
         rungs=tuple(rungs),
         worth=tuple(worth),
+        abstention=abstention,
         seconds=time.perf_counter() - started,
     )
 
@@ -135,6 +144,13 @@ def _thriftiest(finalists: Sequence[Setting], present: Setting, results: Mapping
 
     good = [setting for setting in finalists if near(setting)]
     return min(good, key=lambda one: (round(float(results[one][:, 1].mean())), one != present, finalists.index(one)))
+
+
+def _with_threshold(choice: Choice, abstention: Calibrated | None) -> Choice:
+    if abstention is None:
+        return choice
+    retrieval = {**choice.get("retrieval", {}), "min_evidence": math.floor(abstention.threshold * 1e4) / 1e4}
+    return {**choice, "retrieval": retrieval}
 
 
 def _worth(

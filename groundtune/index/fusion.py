@@ -23,3 +23,29 @@ def reciprocal_rank_fusion(
         for id, found in ranks.items()
     }
     return sorted(((id, score) for id, score in scores.items() if score > 0), key=lambda item: (-item[1], item[0]))
+
+
+def score_fusion(scores: Mapping[str, Mapping[str, float]], *, weights: Mapping[str, float] = EVEN) -> list[tuple[str, float]]:
+    """Ids with their fused scores, best first; equal scores in the order of ids.
+
+    `scores`: id -> {retriever: score}. Each retriever's scores are stretched to [0, 1] over what it found, and what it did not
+    find has 0; the fused score is their weighted mean. Source: Bruch, Gai and Ingber, "An Analysis of Fusion Functions for
+    Hybrid Retrieval", TOIS 2023 (their convex combination after min-max).
+    """
+    found: dict[str, list[float]] = {}
+    for one in scores.values():
+        for retriever, score in one.items():
+            found.setdefault(retriever, []).append(score)
+    ends = {retriever: (min(values), max(values)) for retriever, values in found.items()}
+    total = sum(weights.get(retriever, 1.0) for retriever in ends)
+
+    def stretched(retriever: str, score: float) -> float:
+        low, high = ends[retriever]
+        return 1.0 if high == low else (score - low) / (high - low)
+
+    fused = {
+        id: sum(weights.get(retriever, 1.0) * stretched(retriever, score) for retriever, score in sorted(one.items())) / total
+        for id, one in scores.items()
+        if any(weights.get(retriever, 1.0) for retriever in one)
+    }
+    return sorted(fused.items(), key=lambda item: (-item[1], item[0]))
