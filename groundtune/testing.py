@@ -113,9 +113,10 @@ def index_entries(size: int, *, seed: int = 0, audiences: int = 5) -> list[Entry
         vector = random.normal(size=DIMENSIONS).astype(np.float32)
         document = f"{('hr', 'it', 'hr/old')[number // 3 % 3]}/d{number // 3:02}.md"
         chunk = Chunk(f"{document}#{number}-{number + 1}", document, text, number, number + 1, ("A", "B"), 5)
-        about = {"format": ("md", "pdf", "docx")[number // 3 % 3], "source": ("files", "mail")[number // 3 % 2]}
-        entry = Entry(chunk, f"Title d{number // 3:03}", text, "r1", number // 3 % audiences + 1, vector, **about)
-        entries.append(replace(entry, vector=vector / np.linalg.norm(vector), modified=float(number // 3)))
+        vector /= np.linalg.norm(vector)
+        format, source = ("md", "pdf", "docx")[number // 3 % 3], ("files", "mail")[number // 3 % 2]
+        title, audience = f"Title d{number // 3:03}", number // 3 % audiences + 1
+        entries.append(Entry(chunk, title, text, "r1", audience, vector, format, source, modified=float(number // 3)))
     return entries
 
 

@@ -16,7 +16,7 @@ from groundtune.answer.neighbours import Neighbours
 from groundtune.answer.prompts import conversation_tokens, pack, render_prompt
 from groundtune.answer.transports import CallableTransport, CommandTransport, HttpTransport, Transport
 from groundtune.errors import DataError
-from groundtune.interfaces import Embedder, LanguageModel, Progress
+from groundtune.interfaces import Embedder, LanguageModel, Progress, Reranker
 from groundtune.models import load_model
 from groundtune.plugins import load
 from groundtune.prompting import templates
@@ -67,6 +67,8 @@ class Workshop:
     """Item id -> located evidence spans (document, start, end)."""
     trained_for: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    reranker: Reranker | None = None
+    """That of the retriever."""
     follow_up: Literal["words", "model", "off"] = "words"
     """How a question in a conversation is searched for; see `groundtune.answer.follow_up`."""
     folder: Path | None = None

@@ -45,6 +45,7 @@ def open_workshop(
         },
         trained_for=(LOCAL,) if config.access.single else config.training.audience,
         labels=tuple(labels),
+        reranker=reranker,
         follow_up=config.retrieval.follow_up,
         folder=workspace.root,
     )

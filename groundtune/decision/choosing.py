@@ -49,13 +49,12 @@ def sweep_stages(setup: Setup) -> tuple[tuple[PlannedStage, ...], tuple[LeftOut,
 def choose_settings(setup: Setup, *, progress: Progress | None = None) -> Swept:
     """Sweep over the questions that the race does not score."""
     workspace, workshop = setup.workspace, setup.workshop
-    retriever = workshop.retriever
     return sweep(
         workspace,
         examples=free_questions(setup),
         rows=list(documents_with_text(workspace).values()),
         embedder=workshop.embedder,
-        reranker=retriever.reranker if retriever is not None else None,
+        reranker=workshop.reranker,
         count=workshop.model(workspace.config.model),
         writer=load_model(workspace.config.model) if workspace.config.chunking.context == "model" else None,
         progress=progress,

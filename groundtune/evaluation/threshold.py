@@ -41,7 +41,7 @@ def auroc(numbers: Sequence[float], answerable: Sequence[bool]) -> float:
     """Area under the ROC curve: Mann and Whitney's U over the pairs of an answerable and an unanswerable item."""
     values, known = np.asarray(numbers, dtype=np.float64), np.asarray(answerable, dtype=bool)
     found = mannwhitneyu(values[known], values[~known], alternative="two-sided")
-    return float(found.statistic) / (known.sum() * (~known).sum())
+    return float(found.statistic / (known.sum() * (~known).sum()))
 
 
 def coverage_at(numbers: Sequence[float], answerable: Sequence[bool], *, precision: float = PRECISION) -> tuple[float, float]:

@@ -20,7 +20,8 @@ _WORD = re.compile(r"[^\W_]+")
 _LONGEST = 39  # bytes
 _STOP = frozenset(STOP_WORDS)
 _ONE_AT_A_TIME = threading.Lock()  # the stemmer keeps its word in itself
-_FOLDED = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "ı": "i", "ŋ": "n"}
+_DROPPED = "\N{FRACTION SLASH}"
+_FOLDED = dict(zip("øđðłħıŋĸŀŉŧẚ", "oddlhinklnta", strict=True)) | {"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th"}
 
 
 def words_of(text: str) -> list[str]:
@@ -47,11 +48,11 @@ def _normal(word: str) -> str:
 
 def _fold(letter: str) -> str:
     """A letter without its accent where what is left is ASCII: `é` -> `e`, `½` -> `12`; others stay."""
-    if letter.isascii():
+    if letter.isascii() or unicodedata.combining(letter):
         return letter
-    parts = unicodedata.normalize("NFKD", letter)
-    base = "".join(part for part in parts if not unicodedata.combining(part) and part != "\N{FRACTION SLASH}")
-    return _FOLDED.get(letter) or (base if base.isascii() else letter)
+    parts = unicodedata.normalize("NFKD", letter) if letter not in _FOLDED else letter
+    base = "".join(_FOLDED.get(part, part) for part in parts if not unicodedata.combining(part) and part not in _DROPPED)
+    return base if base.isascii() else letter
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from operator import and_, or_
+from typing import Any
 
 from lancedb.expr import Expr, col, lit
 
@@ -13,7 +14,8 @@ from groundtune.types import Filter
 
 def any_of(column: str, values: Collection[str] | Collection[int]) -> Expr:
     """The column holds one of `values`."""
-    return col(column).isin(sorted(values))
+    ordered: list[Any] = sorted(values)
+    return col(column).isin(ordered)
 
 
 def in_runs(column: str, runs: Sequence[tuple[int, int]]) -> Expr:

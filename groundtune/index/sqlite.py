@@ -20,6 +20,7 @@ from groundtune.index.analysis import analysis_version, words_of
 from groundtune.index.found import Found
 from groundtune.index.sqlite_reads import Reads, reading, vectors_file
 from groundtune.interfaces import Held
+from groundtune.store.failures import database_failure
 from groundtune.types import EVERYTHING, Entry, Filter
 
 if TYPE_CHECKING:
@@ -180,8 +181,16 @@ class SqliteIndex:
         except sqlite3.Error as error:
             raise RuntimeError(str(error)) from error
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raises WorkspaceError where SQLite fails."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise database_failure(error, self._file) from error
+
     def _make(self) -> None:
-        with reading(self._file, timeout=_WAIT) as connection:
+        with self._explained(), reading(self._file, timeout=_WAIT) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
@@ -192,7 +201,7 @@ class SqliteIndex:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is one commit for every reader, and is undone by an exception."""
-        with reading(self._file, timeout=_WAIT) as connection:
+        with self._explained(), reading(self._file, timeout=_WAIT) as connection:
             connection.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten
             connection.execute("BEGIN IMMEDIATE")
             yield connection

@@ -214,7 +214,8 @@ def _load(connection: sqlite3.Connection, commit: int) -> _Columns:
     rows = np.array(
         connection.execute("SELECT row, slot, audience, words FROM chunks ORDER BY row").fetchall(), dtype=np.int64
     ).reshape(-1, 4)
-    return _Columns(commit, *(np.ascontiguousarray(column) for column in rows.T))
+    row, slot, audience, words = (np.ascontiguousarray(column) for column in rows.T)
+    return _Columns(commit, row, slot, audience, words)
 
 
 def _found(row: Sequence[Any], ranks: Mapping[str, int], scores: Mapping[str, float]) -> Found:
