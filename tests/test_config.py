@@ -62,7 +62,7 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     assert set(shown.candidates) == {"big_rag", "our_bot"}
     assert (shown.upkeep.questions_per_day, shown.upkeep.sync_hours, shown.upkeep.refresh_hours) == (200, 24, 720)
     known = {"candidates": {}, "decision": decision, "prices": prices}
-    untold = {room: getattr(Config(), room) for room in ("access", "scoring", "upkeep")}
+    untold = {room: getattr(Config(), room) for room in ("access", "ingest", "scoring", "upkeep")}
     assert shown.model_copy(update=known | untold) == Config()
 
 

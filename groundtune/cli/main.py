@@ -21,7 +21,23 @@ from groundtune.cli import output
 from groundtune.cli.interrupt import Interrupts, end_at_once
 from groundtune.errors import GroundtuneError, UsageError, WorkspaceError
 
-COMMANDS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
+COMMANDS = (
+    "advise",
+    "init",
+    "sync",
+    "show",
+    "search",
+    "ask",
+    "train",
+    "evaluate",
+    "sweep",
+    "decide",
+    "report",
+    "erase",
+    "compact",
+    "models",
+    "doctor",
+)
 """In the order of a first use; each is a module of this folder with a function `command`."""
 
 INTERRUPTED = 130

@@ -59,7 +59,12 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 
 [access]
 {access}
+[ingest]
+# languages = ["eng"]            # of scans and pictures, by tesseract's names; needs its data installed
+# passwords = "passwords.txt"    # one a line, tried on protected documents; or a file NAME.password beside one
+
 [chunking]
+# method = "recursive"  # or fixed, sentence, page, table, parent
 # tokens = 220     # longest chunk, in the embedder's tokens
 
 [retrieval]
