@@ -37,6 +37,15 @@ def test_office_books_and_rich_text() -> None:
     assert (book.title, book.text.split()) == ("The Book", ["#", "One", "first", "#", "Two", "second"])
 
 
+def test_character_references_are_kept() -> None:
+    text = "Prices &amp; terms: it&#8217;s 5 &gt; 3 &#x41; &lt;b&gt; &quot;q&quot;"
+    meant = 'Prices & terms: it’s 5 > 3 A <b> "q"'
+    for data in (made.docx(text), made.odt(text, text), made.pptx([[text]]), made.xlsx({"s": [[text]]})):
+        assert meant in read(data).text.replace("\\", "")
+    assert meant in read(f'<?xml version="1.0"?><r><a>{text}</a></r>'.encode()).text
+    assert read(made.docx("no reference")).text.strip() == "no reference"
+
+
 def test_slides_are_pages() -> None:
     show = read(made.pptx([["Start", "hello"], ["End", "world", "and more"]]))
     first, second = show.pages

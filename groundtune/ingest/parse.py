@@ -68,6 +68,8 @@ class Parser:
         self._child: subprocess.Popen[bytes] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._used = False
+        self.peak: int | None = None
+        """Most bytes that the child held until its last reply; None when it had to be ended."""
 
     def __enter__(self) -> Self:
         return self
@@ -152,6 +154,7 @@ class Parser:
     def _ask(self, data: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
         child = self._start()
         self._used = True
+        self.peak = None
         late = threading.Event()
 
         def end() -> None:
@@ -180,6 +183,7 @@ class Parser:
             if late.is_set():
                 self._stop()
             answer: dict[str, Any] = json.loads(payload)
+            self.peak = answer["memory"] * 1024
             return answer
         notes = self._stop()
         if late.is_set():
