@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import random
+import sys
 from pathlib import Path
 
 import documents as made
@@ -168,6 +171,25 @@ def test_passwords() -> None:
     with pytest.raises(Refused, match="password") as caught:
         read(locked, options=Options(passwords=("wrong",)))
     assert "wrong" not in str(caught.value)
+
+
+def test_passwords_of_office_files() -> None:
+    msoffcrypto = pytest.importorskip("msoffcrypto", reason="the extra `passwords` is not installed")
+    locked = io.BytesIO()
+    noise = random.Random(0).randbytes(9_000)  # msoffcrypto writes small files so that nobody can open them
+    msoffcrypto.OfficeFile(io.BytesIO(made.docx("secret letter", extra={"noise.bin": noise}))).encrypt("sesame", locked)
+    data = locked.getvalue()
+    assert reason(data) == "encrypted"
+    assert reason(data, options=Options(passwords=("wrong",))) == "encrypted"
+    found = read(data, options=Options(passwords=("wrong", "sesame")))
+    assert (found.format, found.text.strip()) == ("docx", "secret letter")
+
+
+def test_passwords_without_the_package_that_opens_office_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msoffcrypto", None)
+    data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512) + "EncryptedPackage".encode("utf-16-le")
+    with pytest.raises(Refused, match=r"pip install 'groundtune\[passwords\]'"):
+        read(data, options=Options(passwords=("sesame",)))
 
 
 def test_what_asks_for_a_picture_reader_says_so() -> None:

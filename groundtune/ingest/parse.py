@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -190,7 +191,7 @@ class Parser:
             return {"reason": "timed out", "detail": f"no result after {self.limits.seconds} s"}
         if "memory" in notes.lower():
             return {"reason": "out of memory", "detail": f"it takes more than {self.limits.memory:,} bytes"}
-        return {"reason": "crashed", "detail": f"the parser stopped ({notes.strip()[-200:] or 'no message'})"}
+        return {"reason": "crashed", "detail": f"the parser stopped ({notes.strip()[-200:] or _ending(child.returncode)})"}
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._child is not None and self._child.poll() is None:
@@ -233,6 +234,13 @@ class Parser:
                     continue  # unsent bytes of a request whose child is gone
         assert self._scratch is not None
         return (Path(self._scratch.name) / "notes").read_text(encoding="utf-8", errors="replace")
+
+
+def _ending(code: int) -> str:
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"exit code {code}"
 
 
 def parse(path: Path, *, id: str, limits: Limits | None = None) -> Document:
