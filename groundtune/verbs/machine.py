@@ -6,18 +6,23 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from groundtune.config import Config
 from groundtune.errors import GroundtuneError
+from groundtune.ingest.ocr import data_folder
 from groundtune.models import ModelInfo, available
 from groundtune.models.weights import cache
 from groundtune.store.workspace import Workspace
 
-_EXTRAS = {"openvino": ("openvino", "openvino_genai", "gguf"), "train": ("torch", "transformers", "peft")}
+_EXTRAS = {
+    "openvino": ("openvino", "openvino_genai", "gguf"),
+    "passwords": ("msoffcrypto",),
+    "train": ("torch", "transformers", "peft"),
+}
 
 _FREE_BYTES = 2 * 2**30
 """Room for the converted weights of a small model and a few trainings."""
@@ -80,5 +85,15 @@ def _workspace(root: Path) -> Iterator[Finding]:
             yield Finding(
                 "documents", there, str(workspace.documents), "Create the folder or set documents in groundtune.toml."
             )
+        yield _scans(config.ingest.languages)
         there = workspace.questions.is_file()
         yield Finding("questions", there, str(workspace.questions), "Write the file or set questions in groundtune.toml.")
+
+
+def _scans(languages: Sequence[str]) -> Finding:
+    missing = [one for one in languages if data_folder([one]) is None]
+    if not missing:
+        return Finding("scans", True, f"read in {', '.join(languages)}" if languages else "not read: ingest.languages is empty")
+    packages = " ".join(f"tesseract-ocr-{one}" for one in missing)
+    remedy = f"Debian: apt-get install {packages}; elsewhere set TESSDATA_PREFIX to the folder of the data."
+    return Finding("scans", False, f"not read: tesseract's data for {', '.join(missing)} is missing", remedy)
