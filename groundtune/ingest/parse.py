@@ -77,6 +77,8 @@ class Parser:
         self._child: subprocess.Popen[bytes] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._used = False
+        self.peak: int | None = None
+        """Most bytes that the child held until its last reply; None when it had to be ended."""
 
     def __enter__(self) -> Self:
         return self
@@ -164,6 +166,7 @@ class Parser:
     def _ask(self, data: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
         child = self._start()
         self._used = True
+        self.peak = None
         late = threading.Event()
 
         def end() -> None:
@@ -192,6 +195,7 @@ class Parser:
             if late.is_set():
                 self._stop()
             answer: dict[str, Any] = json.loads(payload)
+            self.peak = answer["memory"] * 1024
             return answer
         with suppress(subprocess.TimeoutExpired):
             child.wait(1)  # it has closed its end, so it is about to be gone
@@ -202,7 +206,7 @@ class Parser:
             return {"reason": "stopped", "detail": f"the parser got {signal.Signals(-ended_by).name}"}
         if "memory" in notes.lower():
             return {"reason": "out of memory", "detail": f"it takes more than {self.limits.memory:,} bytes"}
-        return {"reason": "crashed", "detail": f"the parser stopped ({notes.strip()[-200:] or 'no message'})"}
+        return {"reason": "crashed", "detail": f"the parser stopped ({notes.strip()[-200:] or _ending(ended_by)})"}
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._child is not None and self._child.poll() is None:
@@ -246,6 +250,13 @@ class Parser:
                     continue  # unsent bytes of a request whose child is gone
         assert self._scratch is not None
         return (Path(self._scratch.name) / "notes").read_text(encoding="utf-8", errors="replace"), ended_by
+
+
+def _ending(code: int) -> str:
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"exit code {code}"
 
 
 def parse(path: Path, *, id: str, limits: Limits | None = None) -> Document:

@@ -187,7 +187,7 @@ def _rules(page: pdfium.PdfPage, place: _Placing) -> Iterator[Rule]:
             if kind == raw.FPDF_SEGMENT_MOVETO:
                 begun = here
             elif kind == raw.FPDF_SEGMENT_LINETO:
-                yield from _rule(place.box(*before, *here))
+                yield from _rule(place.box(*before, here[0], here[1]))
             if raw.FPDFPathSegment_GetClose(segment):
                 yield from _rule(place.box(*here, *begun))
             before = here

@@ -44,7 +44,8 @@ def serve(requests: BinaryIO, replies: BinaryIO, *, seconds: int) -> None:
 
 
 def _answer(data: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
-    chosen = Options(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+    listed = {name: tuple(options.pop(name)) for name in ("languages", "passwords")}
+    chosen = Options(**options, **listed)
     try:
         converted = convert(data, name=name, options=chosen)
         if len(converted.text) > chosen.output:
