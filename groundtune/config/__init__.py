@@ -21,7 +21,7 @@ from groundtune.config.tree import (
     load_config,
     load_readers,
 )
-from groundtune.config.write import write_keys
+from groundtune.config.write import with_keys
 
 __all__ = [
     "FILE_NAME",
@@ -46,5 +46,5 @@ __all__ = [
     "known_names",
     "load_config",
     "load_readers",
-    "write_keys",
+    "with_keys",
 ]

@@ -180,14 +180,14 @@ def _rules(page: pdfium.PdfPage, place: _Placing) -> Iterator[Rule]:
             segment = raw.FPDFPath_GetPathSegment(drawing, number)
             x, y = ctypes.c_float(), ctypes.c_float()
             raw.FPDFPathSegment_GetPoint(segment, ctypes.byref(x), ctypes.byref(y))
-            here = matrix.on_point(x.value, y.value)
+            here: tuple[float, float] = matrix.on_point(x.value, y.value)
             kind = raw.FPDFPathSegment_GetType(segment)
             if kind == raw.FPDF_SEGMENT_BEZIERTO:
                 break
             if kind == raw.FPDF_SEGMENT_MOVETO:
                 begun = here
             elif kind == raw.FPDF_SEGMENT_LINETO:
-                yield from _rule(place.box(*before, here[0], here[1]))
+                yield from _rule(place.box(*before, *here))
             if raw.FPDFPathSegment_GetClose(segment):
                 yield from _rule(place.box(*here, *begun))
             before = here

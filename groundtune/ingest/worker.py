@@ -44,7 +44,7 @@ def serve(requests: BinaryIO, replies: BinaryIO, *, seconds: int) -> None:
 
 
 def _answer(data: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
-    listed = {name: tuple(options.pop(name)) for name in ("languages", "passwords")}
+    listed: dict[str, Any] = {name: tuple(options.pop(name)) for name in ("languages", "passwords")}
     chosen = Options(**options, **listed)
     try:
         converted = convert(data, name=name, options=chosen)

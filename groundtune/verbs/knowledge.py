@@ -14,6 +14,8 @@ from groundtune.candidates.recipes import candidate_named
 from groundtune.company import generate, write
 from groundtune.config import FILE_NAME, default_config_text, known_names
 from groundtune.dataset.read import read_questions
+from groundtune.decision.ledger import load_report
+from groundtune.decision.report import write_report
 from groundtune.demo import copy_to
 from groundtune.errors import NotFound, UsageError
 from groundtune.ingest.embedding import chunks_of
@@ -94,6 +96,8 @@ def erase(documents: Sequence[str], *, root: Path | str = ".") -> Erasure:
         quoting = [one for one in examples if any(evidence.document in documents for evidence in one.evidence)]
         embedder = load_embedder(workspace.config.embedder)
         done = erase_documents(workspace, documents, embedder=embedder, items=[one.id for one in quoting])
+        if newest(workspace, verb="decide") is not None:  # it shows passages
+            write_report(workspace, load_report(workspace))
         return replace(done, remaining=tuple(one.origin for one in quoting))
 
 
