@@ -2,19 +2,18 @@
 
 from groundtune.config.candidates import SHIPPED, STANDARD, CandidateTable, known_names
 from groundtune.config.globs import compile_glob
+from groundtune.config.knowledge import Chunking, Retrieval
 from groundtune.config.template import default_config_text
 from groundtune.config.tree import (
     FILE_NAME,
     Access,
     AccessRule,
-    Chunking,
     Config,
     Decision,
     Examples,
     ModelPrice,
     Prices,
     Readers,
-    Retrieval,
     Scoring,
     Training,
     Upkeep,
