@@ -194,6 +194,14 @@ def test_passwords_without_the_package_that_opens_office_files(monkeypatch: pyte
         read(data, options=Options(passwords=("sesame",)))
 
 
+def test_a_full_disk_is_no_fault_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device (os error 28)")
+
+    monkeypatch.setattr("kreuzberg.extract_bytes_sync", full)
+    assert reason(made.packed({"a.docx": made.docx("one"), "b.txt": b"two"})) == "no space"
+
+
 def test_what_asks_for_a_picture_reader_says_so() -> None:
     picture = made.png(8, 8, bytes(64))
     assert reason(picture, "text.txt") == "no OCR"

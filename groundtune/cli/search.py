@@ -24,7 +24,7 @@ def command(
     query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="What to look for.")] = None,
     k: Annotated[
         int | None,
-        typer.Option("-k", min=1, help="Chunks at most. Without it 5; with --explain as many as a model is given, retrieval.k."),
+        typer.Option("-k", min=1, help="Chunks at most. Without it 5; with --explain what a model is given, retrieval.k."),
     ] = None,
     path: Annotated[
         list[str] | None,
