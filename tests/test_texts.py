@@ -16,6 +16,7 @@ from groundtune.decision import texts
 from groundtune.errors import ConfigError
 from tests.firm import CONFIG, SECRET, rows, write_firm
 
+PLANS = "board/plans.md"
 STAFF = CONFIG + 'report_audience = ["staff"]\n'
 BOARD = CONFIG + 'report_audience = [["staff", "board"]]\n'
 
@@ -153,9 +154,9 @@ def test_readers_are_principals_alone_or_together(tmp_path: Path) -> None:
 def test_an_erased_document_leaves_the_written_report(decided: Path, tmp_path: Path) -> None:
     root, text = written(decided, tmp_path, BOARD)
     assert SECRET in text
-    (root / "documents" / "plans.md").unlink()
+    (root / "documents" / PLANS).unlink()
     groundtune.sync(root)
-    done = groundtune.erase(["plans.md"], root=root)
+    done = groundtune.erase([PLANS], root=root)
     assert done.remaining, "the questions that quote it are its owner's"
     for name in ("report.html", "report.md", "report.json"):
         after = (root / name).read_text(encoding="utf-8")
