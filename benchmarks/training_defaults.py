@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from groundtune.answer.assistant import render_prompt
+from groundtune.answer.prompts import render_prompt
 from groundtune.dataset.check import locate
 from groundtune.dataset.split import assign_groups, folds
 from groundtune.ingest.chunk import chunk

@@ -19,19 +19,26 @@ _HOME = {
     "Candidate": "groundtune.types",
     "Citation": "groundtune.types",
     "Example": "groundtune.types",
+    "Filter": "groundtune.types",
     "Hit": "groundtune.types",
     "Situation": "groundtune.decision.advise",
     "Verdict": "groundtune.types",
     "GroundtuneError": "groundtune.errors",
     "advise": "groundtune.verbs.advice",
     "ask": "groundtune.verbs.knowledge",
+    "ask_stream": "groundtune.verbs.answering",
+    "compact": "groundtune.verbs.knowledge",
     "decide": "groundtune.verbs.racing",
     "doctor": "groundtune.verbs.machine",
+    "erase": "groundtune.verbs.knowledge",
     "evaluate": "groundtune.verbs.racing",
+    "explain_search": "groundtune.verbs.answering",
     "init": "groundtune.verbs.knowledge",
     "models": "groundtune.verbs.machine",
     "report": "groundtune.verbs.racing",
     "search": "groundtune.verbs.knowledge",
+    "show": "groundtune.verbs.knowledge",
+    "sweep": "groundtune.verbs.sweeping",
     "sync": "groundtune.verbs.knowledge",
     "train": "groundtune.verbs.racing",
 }
@@ -39,11 +46,13 @@ _HOME = {
 if TYPE_CHECKING:
     from groundtune.decision.advise import Situation
     from groundtune.errors import GroundtuneError
-    from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Hit, Verdict
+    from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Filter, Hit, Verdict
     from groundtune.verbs.advice import advise
-    from groundtune.verbs.knowledge import ask, init, search, sync
+    from groundtune.verbs.answering import ask_stream, explain_search
+    from groundtune.verbs.knowledge import ask, compact, erase, init, search, show, sync
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
+    from groundtune.verbs.sweeping import sweep
 
 __all__ = [
     "Answer",
@@ -52,6 +61,7 @@ __all__ = [
     "Candidate",
     "Citation",
     "Example",
+    "Filter",
     "GroundtuneError",
     "Hit",
     "Situation",
@@ -59,13 +69,19 @@ __all__ = [
     "__version__",
     "advise",
     "ask",
+    "ask_stream",
+    "compact",
     "decide",
     "doctor",
+    "erase",
     "evaluate",
+    "explain_search",
     "init",
     "models",
     "report",
     "search",
+    "show",
+    "sweep",
     "sync",
     "train",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from groundtune.types import (
+    EVERYTHING,
     Answer,
     Audience,
     Caller,
@@ -14,11 +15,13 @@ from groundtune.types import (
     Document,
     Entry,
     Example,
+    Filter,
     Generation,
     Hit,
     Judged,
     Message,
     Preference,
+    Query,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +49,19 @@ class LanguageModel(Protocol):
     def count_tokens(self, text: str) -> int: ...
 
 
+Pieces = Generator[str, None, Generation]
+"""An answer as it is written: pieces of its text, and all of it as the generator's value."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A language model that can also be read while it writes."""
+
+    def stream(self, conversation: Sequence[Message], *, max_new_tokens: int) -> Pieces:
+        """The same answer as `generate` gives for this conversation alone. Closing the generator stops the model."""
+        ...
+
+
 class Embedder(Protocol):
     """Turns texts into unit vectors."""
 
@@ -68,7 +84,9 @@ class Reranker(Protocol):
     name: str
     fingerprint: str
 
-    def score(self, question: str, passages: Sequence[str]) -> list[float]: ...
+    def score(self, question: str, passages: Sequence[str]) -> list[float]:
+        """One number a passage, larger for a better one; comparable for one question only."""
+        ...
 
 
 class Source(Protocol):
@@ -92,30 +110,64 @@ class SourceItem(Protocol):
     def size(self) -> int: ...
 
 
-class Index(Protocol):
-    """A versioned projection of chunks and vectors. It is handed vectors and never makes one."""
+class Searched(Protocol):
+    """What can be searched for chunks, by the vector that it is handed and by words."""
+
+    def search(
+        self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> Sequence[FoundChunk]:
+        """The k best rows of each retriever among the allowed audience ids, unfused; equal scores in the order of ids."""
+        ...
+
+    def search_text(
+        self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> Sequence[FoundChunk]:
+        """The k best rows that share a content word with the query, best first; equal scores in the order of ids."""
+        ...
+
+    def chunks(self, documents: Collection[str]) -> Sequence[FoundChunk]:
+        """Every row of these documents, in the order of document and place; no audience is asked for."""
+        ...
+
+
+class Index(Searched, Protocol):
+    """A versioned projection of chunks and vectors. It is handed vectors and never makes one.
+
+    Made as `Index(folder, dimensions=n)`. Several processes may read while one writes, and each search sees the newest commit.
+    """
+
+    layout: str
+    """Of the class; changes when the same rows would be stored otherwise, so that an older index is built anew."""
 
     def replace(self, documents: Mapping[str, Sequence[Entry]]) -> None:
-        """Put every named document's entries in place of what it held; an empty list removes it."""
+        """Put every named document's entries in place of what it held, all in one commit; an empty list removes it."""
         ...
 
     def assign(self, audiences: Mapping[str, int]) -> None:
         """Give documents other audience ids; text and vectors stay."""
         ...
 
-    def search(self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int) -> Sequence[FoundChunk]:
-        """The k best rows of each retriever among the allowed audience ids, unfused."""
+    def settle(self) -> None:
+        """Complete what a writer that was cut off after its commit left undone."""
         ...
 
-    def search_text(self, query: str, *, audiences: frozenset[int], k: int) -> Sequence[FoundChunk]:
-        """The k best rows that share a content word with the query, best first."""
+    def verify(self) -> None:
+        """Read from every part. Raises RuntimeError or OSError where something is gone or torn."""
         ...
 
-    def held(self) -> dict[str, tuple[str, int]]:
-        """Document -> (revision, audience id) of what the index holds now."""
+    def held(self) -> dict[str, Held]:
+        """What the index holds now, by document."""
         ...
 
     def count(self) -> int: ...
+
+
+class Held(NamedTuple):
+    """What an index says of a document."""
+
+    revision: str
+    audience: int
+    modified: float
 
 
 class FoundChunk(Protocol):
@@ -131,6 +183,10 @@ class FoundChunk(Protocol):
     def audience(self) -> int: ...
     @property
     def ranks(self) -> Mapping[str, int]: ...
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """By retriever, in its own unit: `text` BM25, `vector` cosine."""
+        ...
 
 
 class Metric(Protocol):
@@ -173,7 +229,7 @@ class Retriever(Protocol):
         """Changes whenever results may: index version, embedder, settings, policy version."""
         ...
 
-    def search(self, question: str, *, caller: Caller, k: int) -> list[Hit]:
+    def search(self, question: str | Query, *, caller: Caller, k: int) -> list[Hit]:
         """The k best chunks that the caller may read, best first, each checked against the newest policy."""
         ...
 

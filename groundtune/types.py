@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,6 +72,13 @@ class Document:
     modified: float = 0.0
     """Seconds since the epoch."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Among others `skipped`: (part, reason, detail) of what could not be read inside it."""
+    pages: tuple[int, ...] = ()
+    """Offset at which each page or slide begins; empty where the format has none."""
+
+    def page_of(self, offset: int) -> int | None:
+        """The 1-based number of the page that holds this place; None where the format has no pages."""
+        return bisect_right(self.pages, offset) or None if self.pages else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,47 @@ class Entry:
     """Interned id of who may read the document."""
     vector: np.ndarray
     """float32 [dimensions], of length 1."""
+    format: str = ""
+    """Of the document: md, pdf, ..."""
+    source: str = "files"
+    """Of the document."""
+    modified: float = 0.0
+    """Of the document, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which documents a search looks at: all that is given must hold, and what is left empty asks for nothing."""
+
+    paths: tuple[str, ...] = ()
+    """Globs over document ids, as in `[access]`; at least one must match."""
+    formats: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    title: str = ""
+    """Stands in the title; upper and lower case are alike."""
+    since: float | None = None
+    """Changed at this time or later, in seconds since the epoch."""
+    before: float | None = None
+    """Changed before this time."""
+
+
+EVERYTHING = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for."""
+
+    text: str
+    earlier: tuple[str, ...] = ()
+    """Questions asked before it in the same conversation, the last one first; they count less than the text."""
+
+    @classmethod
+    def of(cls, question: str | Query) -> Query:
+        return cls(question) if isinstance(question, str) else question
+
+    def __str__(self) -> str:
+        return "\n".join([*reversed(self.earlier), self.text])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +162,14 @@ class Hit:
     chunk: Chunk
     title: str
     score: float
-    """Fused score; larger is better; comparable within one query only."""
+    """Of the fusion, or of the reranker where there is one; larger is better; comparable within one query only."""
     ranks: Mapping[str, int] = field(default_factory=dict)
     """1-based rank in each retriever that returned it: {"text": 3, "vector": 1}."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    """`format` and `modified` of the document; `near_duplicates`: ids of readable chunks that it stands for; `cosine` to the
+    question and its `lead` over the mean of all chunks that were found, where the vectors found it."""
+    pages: tuple[tuple[int, int], ...] = ()
+    """(offset in the document, page number) of the page that the chunk begins on and of those that begin within it."""
 
 
 # --- questions ----------------------------------------------------------------------------------------------------------
@@ -194,6 +247,8 @@ class RetrievedContext:
 
     k: int = 3
     max_tokens: int = 600
+    min_evidence: float = 0.0
+    """Evidence (`groundtune.answer.evidence`) below which it abstains without asking the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +357,8 @@ class Citation:
     start: int
     end: int
     quote: str
+    page: int | None = None
+    """1-based number of the page that the span begins on; None where the document has no pages."""
 
 
 @dataclass(frozen=True, slots=True)

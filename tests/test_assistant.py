@@ -7,18 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from groundtune.answer.assistant import (
-    MODEL_ABSTAINED,
-    NO_SHARED_WORD,
-    NOTHING_FOUND,
-    WEIGHTS_WITHHELD,
-    Assistant,
-    heading,
-    pack,
-    render_prompt,
-    search_text,
-)
+from groundtune.answer.assistant import MODEL_ABSTAINED, NO_SHARED_WORD, NOTHING_FOUND, WEIGHTS_WITHHELD, Assistant
+from groundtune.answer.follow_up import as_asked
 from groundtune.answer.neighbours import Neighbours
+from groundtune.answer.prompts import heading, pack, render_prompt
 from groundtune.errors import AccessDenied, NotFound, UsageError
 from groundtune.models.fake import FakeEmbedder
 from groundtune.types import (
@@ -34,6 +26,7 @@ from groundtune.types import (
     Hit,
     Message,
     NearestExamples,
+    Query,
     RetrievedContext,
     Usage,
 )
@@ -176,10 +169,14 @@ def test_packing_keeps_the_best_and_stops_at_the_budget() -> None:
     assert pack([], count_tokens=len, max_tokens=30) == []
 
 
-def test_a_follow_up_is_searched_with_the_question_before_it() -> None:
+def test_a_follow_up_is_searched_with_the_questions_before_it() -> None:
     history = (Message("user", "What is the limit?"), Message("assistant", "40 euros"))
-    assert search_text(Example("1", "And for dinner?", (), history=history)) == "What is the limit?\nAnd for dinner?"
-    assert search_text(Example("1", "And for dinner?", ())) == "And for dinner?"
+    shelf = Shelf([HIT])
+    Assistant(RAG, model=Says("40 euros"), retriever=shelf).ask("And for dinner?", caller=STAFF, history=history)
+    Assistant(RAG, model=Says("40 euros"), retriever=shelf, rewrite=as_asked).ask(
+        "And for dinner?", caller=STAFF, history=history
+    )
+    assert shelf.asked == [Query("And for dinner?", ("What is the limit?",)), Query("And for dinner?")]
 
 
 def test_a_heading_says_nothing_twice() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from groundtune.answer.assistant import render_prompt
+from groundtune.answer.prompts import render_prompt
 from groundtune.candidates.build import build, training_pairs, tune
 from groundtune.candidates.open import find_weights, remember_weights, weights_folder
 from groundtune.candidates.standard import STANDARD, standard_candidate

@@ -62,7 +62,10 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
     assert set(shown.candidates) == {"big_rag", "our_bot"}
     assert (shown.upkeep.questions_per_day, shown.upkeep.sync_hours, shown.upkeep.refresh_hours) == (200, 24, 720)
-    known = {"candidates": {}, "decision": decision, "prices": prices}
+    assert (shown.ingest.passwords, shown.retrieval.reranker) == ("passwords.txt", "hf:./FOLDER")
+    ingest = shown.ingest.model_copy(update={"passwords": None})
+    retrieval = shown.retrieval.model_copy(update={"reranker": None})
+    known = {"candidates": {}, "decision": decision, "prices": prices, "ingest": ingest, "retrieval": retrieval}
     untold = {room: getattr(Config(), room) for room in ("access", "scoring", "upkeep")}
     assert shown.model_copy(update=known | untold) == Config()
 

@@ -14,6 +14,7 @@ import pytest
 import groundtune
 from groundtune.cli.main import run
 from groundtune.config import Config
+from groundtune.config.knowledge import Index, Ingest
 from groundtune.decision.plan import Pace
 from groundtune.installation import install_command, requirements
 from groundtune.store.workspace import Workspace
@@ -46,7 +47,8 @@ def found(checkup: Checkup, check: str) -> Finding:
 
 def test_what_pyproject_asks_for_is_looked_for() -> None:
     asked = requirements()
-    assert {"numpy", "typer", "lancedb"} <= set(asked[""])
+    assert {"numpy", "typer", "kreuzberg"} <= set(asked[""])
+    assert "lancedb" in asked["lance"]
     assert {"torch", "peft", "transformers"} <= set(asked["train"])
     installed = machine_checks.installed_packages()
     assert installed[""]["numpy"] and installed["dev"]["pytest"] == pytest.__version__
@@ -67,6 +69,21 @@ def test_only_what_the_configuration_needs_must_be_there(monkeypatch: pytest.Mon
     assert wanted["extra train"].remedy == f"Run: {install_command('train')}"
     assert wanted["extra openvino"].detail.endswith("wanted by embedded:minilm, embedded:smollm2")
     assert wanted["packages"].ok
+
+
+def test_scans_want_tesseracts_data_and_passwords_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent(monkeypatch, "lancedb", "msoffcrypto-tool")
+    monkeypatch.setattr(machine_checks, "data_folder", lambda languages: None if "deu" in languages else Path("/tessdata"))
+    plain = Config(model="fake:extract", embedder="fake:hash")
+    reading = Ingest(languages=("eng", "deu"), passwords="passwords.txt")
+    found = {finding.check: finding for finding in machine(plain.model_copy(update={"ingest": reading}))}
+    assert (found["scans"].ok, found["scans"].needed) == (False, False)
+    assert found["scans"].detail.endswith("deu is missing") and "tesseract-ocr-deu" in found["scans"].remedy
+    assert found["extra passwords"].detail == "lacks msoffcrypto-tool; wanted by ingest.passwords"
+    assert found["extra lance"].needed
+    light = {finding.check: finding for finding in machine(plain.model_copy(update={"index": Index(backend="sqlite")}))}
+    assert not light["extra lance"].needed and not light["extra passwords"].needed
+    assert light["scans"].detail == "read in eng"
 
 
 def test_a_server_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ OWNERS = {
     "rich": ("cli",),
     "sacrebleu": ("scoring",),
     "scipy": ("evaluation",),
+    "snowballstemmer": ("index",),
     "statsmodels": ("evaluation",),
     "torch": ("models", "training"),
     "transformers": ("models", "training"),

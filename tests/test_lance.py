@@ -165,7 +165,7 @@ def test_other_audiences_keep_text_and_vectors(tmp_path: Path) -> None:
     index.replace(by_document(entries))
     before = index.search("zebra apple", entries[0].vector, audiences=frozenset(range(1, 6)), k=9)
     index.assign({f"d{number:04}": 7 for number in range(10)})
-    assert {audience for _, audience in index.held().values()} == {7}
+    assert {held.audience for held in index.held().values()} == {7}
     assert index.search("zebra", entries[0].vector, audiences=frozenset(range(1, 6)), k=9) == []
     after = index.search("zebra apple", entries[0].vector, audiences=frozenset({7}), k=9)
     assert [(row.chunk, row.ranks) for row in after] == [(row.chunk, row.ranks) for row in before]

@@ -26,7 +26,7 @@ class Server:
     """Answers by `reply(body, request number)` -> (status, headers, body); keeps what it was sent."""
 
     def __init__(self) -> None:
-        self.reply: Reply = lambda body, _: (200, {}, completion(body))
+        self.reply: Reply = lambda body, _: (200, {}, streamed(body) if body.get("stream") else completion(body))
         self.seen: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.busy = self.busiest = 0
         self.lock = threading.Lock()
@@ -63,6 +63,16 @@ def completion(body: dict[str, Any], *, finish: str = "stop") -> dict[str, Any]:
     words = text.split()[:limit]
     choice = {"message": {"role": "assistant", "content": " ".join(words)}, "finish_reason": finish}
     return {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": len(words)}}
+
+
+def streamed(body: dict[str, Any]) -> bytes:
+    """The same as server-sent events, three letters at a time, with a comment and the usage at the end."""
+    whole = completion(body)
+    text, limit = whole["choices"][0]["message"]["content"], whole["choices"][0]["finish_reason"]
+    deltas = [{"choices": [{"delta": {"content": text[at : at + 3]}}]} for at in range(0, len(text), 3)]
+    last = [{"choices": [{"delta": {}, "finish_reason": limit}]}, {"choices": [], "usage": whole["usage"]}]
+    events = [f"data: {json.dumps(event)}" for event in (*deltas, *last)]
+    return "\n\n".join([": a comment", *events, "data: [DONE]", ""]).encode()
 
 
 @pytest.fixture
@@ -184,3 +194,33 @@ def test_without_a_key_none_is_sent(server: Server, monkeypatch: pytest.MonkeyPa
     model.generate(ASK, max_new_tokens=9)
     model.close()
     assert "authorization" not in server.seen[0][1]
+
+
+def read(model: OpenAIModel) -> tuple[list[str], Generation]:
+    pieces, shown = model.stream(ASK[0], max_new_tokens=5), []
+    while True:
+        try:
+            shown.append(next(pieces))
+        except StopIteration as end:
+            return shown, end.value
+
+
+def test_a_stream_comes_in_pieces_with_its_usage(server: Server, model: OpenAIModel) -> None:
+    assert read(model) == (["HEL", "LO?"], Generation("HELLO?", Usage(7, 1)))
+    assert server.seen[0][2]["stream_options"] == {"include_usage": True}
+
+
+def test_trouble_in_a_stream_is_told_and_nothing_is_asked_twice(server: Server, model: OpenAIModel) -> None:
+    for reply in (
+        (200, {}, b"data: nonsense\n\n"),
+        (503, {}, {"error": {"message": "busy"}}),
+        (200, {}, b'data: {"choices": 3}\n'),
+    ):
+        server.seen.clear()
+        server.reply = lambda body, _, reply=reply: reply
+        with pytest.raises(ModelFailure):
+            read(model)
+        assert len(server.seen) == 1
+    server.reply = lambda body, _: (200, {"content-length": "1000"}, streamed(body))
+    with pytest.raises(ModelFailure, match="stopped answering"):
+        read(model)

@@ -12,12 +12,17 @@ import pytest
 import groundtune
 from groundtune.cli.main import COMMANDS
 
-VERBS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
-VALUES = ("Answer", "Audience", "Caller", "Candidate", "Citation", "Example", "GroundtuneError", "Hit", "Situation", "Verdict")
+VERBS = COMMANDS
+OPTIONS = ("explain_search", "ask_stream")
+"""Functions behind an option of a command: `search --explain`, `ask --stream`."""
+VALUES = (
+    *("Answer", "Audience", "Caller", "Candidate", "Citation", "Example", "Filter", "GroundtuneError", "Hit", "Situation"),
+    "Verdict",
+)
 
 
 def test_all_is_exact() -> None:
-    assert sorted(groundtune.__all__) == sorted([*VERBS, *VALUES, "__version__"])
+    assert sorted(groundtune.__all__) == sorted([*VERBS, *OPTIONS, *VALUES, "__version__"])
     assert dir(groundtune) == sorted(groundtune.__all__)
 
 
@@ -31,7 +36,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         groundtune.decied  # noqa: B018
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", [*VERBS, *OPTIONS])
 def test_verbs_are_keyword_only_after_the_first(name: str) -> None:
     function = getattr(groundtune, name)
     parameters = list(inspect.signature(function).parameters.values())
@@ -40,7 +45,7 @@ def test_verbs_are_keyword_only_after_the_first(name: str) -> None:
     assert inspect.getdoc(function), f"{name} says nothing about itself"
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", [*VERBS, "explain_search"])
 def test_verbs_return_frozen_values(name: str) -> None:
     returned = typing.get_type_hints(getattr(groundtune, name))["return"]
     kinds = [kind for kind in typing.get_args(returned) if kind is not Ellipsis] or [returned]

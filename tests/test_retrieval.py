@@ -14,12 +14,13 @@ import groundtune.answer.retrieval as module
 from groundtune.access.audience import may_read
 from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
+from groundtune.config import Retrieval
 from groundtune.errors import NotFound, UsageError, WorkspaceError
 from groundtune.index.lance import LanceIndex
 from groundtune.ingest.sync import sync
 from groundtune.interfaces import Retriever
 from groundtune.store.workspace import Workspace
-from groundtune.types import NOBODY, Audience, Caller
+from groundtune.types import EVERYTHING, NOBODY, Audience, Caller, Filter
 
 RULES = '[access]\nrules = [{match = "hr/**", read = ["hr"], deny = ["guest"]}, {match = "*.md", read = ["everyone"]}]\n'
 TEXTS = {
@@ -293,7 +294,7 @@ def test_without_the_final_check_the_same_test_fails(town: Town, monkeypatch: py
     town.refresh()
     town.shuffle(range(60))
     retriever = WorkspaceRetriever(town.workspace, embedder=town.embedder)
-    monkeypatch.setattr(WorkspaceRetriever, "_checked", lambda self, found, caller: list(found))
+    monkeypatch.setattr(WorkspaceRetriever, "_checked", lambda self, found, caller, rows=None: list(found))
     assert leaks(town, retriever, 40)[0] > 0
 
 
@@ -301,11 +302,13 @@ def test_without_the_filter_readable_chunks_are_crowded_out(town: Town, monkeypa
     town.refresh()
     search = LanceIndex.search
 
-    def unfiltered(self: LanceIndex, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int) -> object:
-        return search(self, query, vector, audiences=frozenset(range(1, 10_000)), k=k)
+    def unfiltered(
+        self: LanceIndex, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> object:
+        return search(self, query, vector, audiences=frozenset(range(1, 10_000)), k=k, filter=filter)
 
     monkeypatch.setattr(LanceIndex, "search", unfiltered)
-    monkeypatch.setattr(module, "_DEPTH", 4)
-    forbidden, missed, _ = leaks(town, WorkspaceRetriever(town.workspace, embedder=town.embedder), 40)
+    shallow = WorkspaceRetriever(town.workspace, embedder=town.embedder, settings=Retrieval(depth=4))
+    forbidden, missed, _ = leaks(town, shallow, 40)
     assert forbidden == 0
     assert missed > 0

@@ -16,6 +16,7 @@ from groundtune.decision import texts
 from groundtune.errors import ConfigError
 from tests.firm import CONFIG, SECRET, rows, write_firm
 
+PLANS = "board/plans.md"
 STAFF = CONFIG + 'report_audience = ["staff"]\n'
 BOARD = CONFIG + 'report_audience = [["staff", "board"]]\n'
 
@@ -148,3 +149,15 @@ def test_readers_are_principals_alone_or_together(tmp_path: Path) -> None:
         path.write_text(f"[decision]\nreport_audience = {wrong}\n", encoding="utf-8")
         with pytest.raises(ConfigError, match=r"groundtune\.toml:2"):
             load_config(path)
+
+
+def test_an_erased_document_leaves_the_written_report(decided: Path, tmp_path: Path) -> None:
+    root, text = written(decided, tmp_path, BOARD)
+    assert SECRET in text
+    (root / "documents" / PLANS).unlink()
+    groundtune.sync(root)
+    done = groundtune.erase([PLANS], root=root)
+    assert done.remaining, "the questions that quote it are its owner's"
+    for name in ("report.html", "report.md", "report.json"):
+        after = (root / name).read_text(encoding="utf-8")
+        assert SECRET not in after and "plans.md" not in after, name

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from groundtune.access.audience import may_read
-from groundtune.answer.citations import cite, split_markers
+from groundtune.answer.citations import cite, split_markers, unmarked
+from groundtune.answer.evidence import evidence_of
+from groundtune.answer.follow_up import Rewrite, with_earlier
 from groundtune.answer.neighbours import Neighbours
+from groundtune.answer.prompts import Prompt, conversation_tokens, pack, render_prompt
 from groundtune.answer.whole import Shelf, whole_documents
 from groundtune.errors import AccessDenied, UsageError
-from groundtune.interfaces import LanguageModel
-from groundtune.prompting import templates
+from groundtune.interfaces import LanguageModel, Streaming
 from groundtune.types import (
     NOT_IN_DOCUMENTS,
     Answer,
@@ -26,17 +28,18 @@ from groundtune.types import (
     Generation,
     Hit,
     Message,
+    Query,
+    RetrievedContext,
     WholeDocuments,
 )
 
 NOTHING_FOUND = "Nothing that you may read was found for this question."
 NOTHING_FITS = "No document that you may read fits the model's window."
 NO_SHARED_WORD = "The question shares no content word with any document that you may read."
+TOO_LITTLE_EVIDENCE = "What was found speaks too little for an answer."
 MODEL_ABSTAINED = "The model found no answer in what it was shown."
+TAKEN_AWAY = "What the answer was taken from may no longer be read. Ask again."
 WEIGHTS_WITHHELD = "These weights were trained on documents that you may not read."
-
-_TURN_TOKENS = 6
-"""Control tokens of one turn, about."""
 
 _SPARE_TOKENS = 64
 """Of a model's window, left free beside whole documents: a chat template may add words of its own."""
@@ -47,58 +50,7 @@ _ABSTENTION = re.compile(r"\bnot\s+in\s+the\s+(documents?|sources?)\b", re.IGNOR
 class DocumentRetriever(Shelf, Protocol):
     """A retriever that also knows whether a question touches the documents at all."""
 
-    def shares_content_word(self, question: str, *, caller: Caller) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What the model will be shown for one question."""
-
-    messages: tuple[Message, ...]
-    hits: tuple[Hit, ...] = ()
-
-
-def render_prompt(
-    candidate: Candidate,
-    question: str,
-    *,
-    hits: Sequence[Hit] = (),
-    examples: Sequence[Example] = (),
-    history: Sequence[Message] = (),
-    labels: Sequence[str] = (),
-) -> tuple[Message, ...]:
-    """The conversation for one question: examples, then history, then the question with its sources.
-
-    Training pairs, the reference engine and serving all render through here, so that their tokens are the same.
-    """
-    messages: list[Message] = []
-    example_template = "label_example" if candidate.prompt == "label" else "example"
-    for example in examples:
-        messages.append(Message("user", templates.render(example_template, question=example.question)))
-        messages.append(Message("assistant", example.answers[0]))
-    messages.extend(history)
-    sources = [{"heading": heading(hit), "text": hit.chunk.text} for hit in hits]
-    values: dict[str, object] = {"question": question, "sources": sources, "unknown": NOT_IN_DOCUMENTS, "labels": list(labels)}
-    messages.append(Message("user", templates.render(candidate.prompt, **values)))
-    return tuple(messages)
-
-
-def heading(hit: Hit) -> str:
-    """Title and heading path of a hit in one line, nothing said twice."""
-    parts = [part for part in (hit.title, *hit.chunk.headings) if part]
-    return " > ".join(dict.fromkeys(parts))
-
-
-def pack(hits: Sequence[Hit], *, count_tokens: Callable[[str], int], max_tokens: int) -> list[Hit]:
-    """The longest run of best hits that fits `max_tokens` of the model's tokens; the best one always stays."""
-    packed: list[Hit] = []
-    total = 0
-    for hit in hits:
-        total += count_tokens(f"{heading(hit)}\n{hit.chunk.text}")
-        if packed and total > max_tokens:
-            break
-        packed.append(hit)
-    return packed
+    def shares_content_word(self, question: str | Query, *, caller: Caller) -> bool: ...
 
 
 class Assistant:
@@ -117,6 +69,7 @@ class Assistant:
         neighbours: Neighbours | None = None,
         labels: Sequence[str] = (),
         audience: Callable[[], Audience] | None = None,
+        rewrite: Rewrite = with_earlier,
         fingerprint: Mapping[str, object] | None = None,
     ) -> None:
         if candidate.context is not None and retriever is None:
@@ -129,22 +82,27 @@ class Assistant:
         self._retriever = retriever
         self._neighbours = neighbours
         self._audience = audience
+        self._rewrite = rewrite
         self.fingerprint: Mapping[str, object] = dict(fingerprint or {})
         """Whatever may change an answer, beside the question: goes into the key of the answer stage."""
 
     def ask(self, question: str, *, caller: Caller, history: Sequence[Message] = ()) -> Answer:
         """One answer, timed. Raises AccessDenied when the caller may not use these weights."""
-        if not self._may_use(caller):
-            raise AccessDenied(
-                WEIGHTS_WITHHELD,
-                subject=self.candidate.name,
-                remedy="Ask the untuned candidate, for example --candidate rag.",
-            )
         started = time.perf_counter()
-        example = Example(
-            id="", question=question, answers=(), history=tuple(history), principals=tuple(sorted(caller.principals))
-        )
-        answer = self([example])[0]
+        answer = self([self._asked(question, caller, history)])[0]
+        return replace(answer, seconds=time.perf_counter() - started)
+
+    def stream(self, question: str, *, caller: Caller, history: Sequence[Message] = ()) -> Generator[str, None, Answer]:
+        """The answer's text in pieces as the model writes it, and the answer as the generator's value.
+
+        The answer is what counts: it holds the citations, and it may abstain after words were shown. Each piece leaves only
+        while the caller may read all that the model was shown. An answer that needs no model has no pieces, and a model that
+        cannot stream gives one. Raises AccessDenied as `ask`.
+        """
+        started = time.perf_counter()
+        answer = self._prepare(self._asked(question, caller, history))
+        if isinstance(answer, Prompt):
+            answer = yield from self._streamed(answer)
         return replace(answer, seconds=time.perf_counter() - started)
 
     def __call__(self, examples: Sequence[Example]) -> list[Answer]:
@@ -157,6 +115,35 @@ class Assistant:
         max_new_tokens = self.candidate.max_new_tokens
         generations = iter(self.model.generate(conversations, max_new_tokens=max_new_tokens) if conversations else ())
         return [prompt if isinstance(prompt, Answer) else self._finish(prompt, next(generations)) for prompt in prepared]
+
+    def _asked(self, question: str, caller: Caller, history: Sequence[Message]) -> Example:
+        if not self._may_use(caller):
+            raise AccessDenied(
+                WEIGHTS_WITHHELD,
+                subject=self.candidate.name,
+                remedy="Ask the untuned candidate, for example --candidate rag.",
+            )
+        return Example("", question, (), history=tuple(history), principals=tuple(sorted(caller.principals)))
+
+    def _streamed(self, prompt: Prompt) -> Generator[str, None, Answer]:
+        limit = self.candidate.max_new_tokens
+        if not isinstance(self.model, Streaming):
+            answer = self._finish(prompt, self.model.generate([prompt.messages], max_new_tokens=limit)[0])
+            if not answer.abstained:
+                yield answer.text
+            return answer
+        pieces = self.model.stream(prompt.messages, max_new_tokens=limit)
+        shown = unmarked(pieces) if prompt.hits else pieces
+        try:
+            while True:
+                piece = next(shown)
+                if not self._may_leave(prompt):
+                    return abstain(TAKEN_AWAY)
+                yield piece
+        except StopIteration as end:
+            return self._finish(prompt, end.value)
+        finally:
+            pieces.close()
 
     def hits(self, example: Example) -> tuple[Hit, ...] | None:
         """What the model would be shown for `example`, best first; None where it would abstain without being asked."""
@@ -186,7 +173,8 @@ class Assistant:
             return abstain(WEIGHTS_WITHHELD)
         context = self.candidate.context
         retriever = self._retriever if context is not None else None
-        if retriever is not None and not retriever.shares_content_word(search_text(example), caller=caller):
+        query = self._rewrite(example) if retriever is not None else Query(example.question)
+        if retriever is not None and not retriever.shares_content_word(query, caller=caller):
             return abstain(NO_SHARED_WORD)
         shown: list[Example] = []
         if self.candidate.examples is not None and self._neighbours is not None:
@@ -195,29 +183,46 @@ class Assistant:
             )
         hits: list[Hit] = []
         if retriever is not None:
-            hits = self._hits(retriever, example, caller, shown)
+            hits = self._hits(retriever, query, example, caller, shown)
             if not hits:
                 return abstain(NOTHING_FITS if isinstance(context, WholeDocuments) else NOTHING_FOUND)
+            if isinstance(context, RetrievedContext) and context.min_evidence:
+                evidence = evidence_of(query, hits)
+                if evidence is not None and evidence < context.min_evidence:
+                    return abstain(TOO_LITTLE_EVIDENCE)
         messages = render_prompt(
             self.candidate, example.question, hits=hits, examples=shown, history=example.history, labels=self.labels
         )
-        return Prompt(messages, tuple(hits))
+        return Prompt(messages, tuple(hits), tuple(shown), caller)
 
-    def _hits(self, retriever: DocumentRetriever, example: Example, caller: Caller, shown: Sequence[Example]) -> list[Hit]:
+    def _may_leave(self, prompt: Prompt) -> bool:
+        """Whether the asker may now read all that the model was shown, and use what it learned; a model takes its time."""
+        if prompt.caller is None:
+            return True
+        documents = {hit.chunk.document for hit in prompt.hits}
+        return (
+            self._may_use(prompt.caller)
+            and (self._retriever is None or all(may_read(self._retriever.audience(name), prompt.caller) for name in documents))
+            and (self._neighbours is None or self._neighbours.may_show(prompt.examples, prompt.caller.principals))
+        )
+
+    def _hits(
+        self, retriever: DocumentRetriever, query: Query, example: Example, caller: Caller, shown: Sequence[Example]
+    ) -> list[Hit]:
         """What the candidate's context shows for the question, as far as it fits."""
-        context, question = self.candidate.context, search_text(example)
+        context = self.candidate.context
         if context is None:
             return []
         if isinstance(context, WholeDocuments):
             return whole_documents(
-                question,
+                query,
                 context,
                 shelf=retriever,
                 caller=caller,
                 count_tokens=self.model.count_tokens,
                 room=self._room(example, shown),
             )
-        found = retriever.search(question, caller=caller, k=context.k)
+        found = retriever.search(query, caller=caller, k=context.k)
         return pack(found, count_tokens=self.model.count_tokens, max_tokens=context.max_tokens)
 
     def _room(self, example: Example, shown: Sequence[Example]) -> int:
@@ -234,23 +239,14 @@ class Assistant:
         return window - rest - self.candidate.max_new_tokens - _SPARE_TOKENS
 
     def _finish(self, prompt: Prompt, generation: Generation) -> Answer:
+        if not self._may_leave(prompt):
+            return abstain(TAKEN_AWAY)
         context = tuple(hit.chunk.id for hit in prompt.hits)
         text, nominated = split_markers(generation.text) if prompt.hits else (generation.text.strip(), ())
         if says_unknown(text) or not text:
             return Answer(NOT_IN_DOCUMENTS, abstained=True, reason=MODEL_ABSTAINED, usage=generation.usage, context=context)
         citations = cite(text, prompt.hits, nominated=nominated)
         return Answer(text, citations=citations, usage=generation.usage, context=context)
-
-
-def conversation_tokens(messages: Sequence[Message], *, count_tokens: Callable[[str], int]) -> int:
-    """About how many tokens a conversation takes, control tokens included."""
-    return sum(count_tokens(message.content) + _TURN_TOKENS for message in messages)
-
-
-def search_text(example: Example) -> str:
-    """What is searched for: the question, after the user's last turn where there is a history to refer to."""
-    asked = [message.content for message in example.history if message.role == "user"]
-    return f"{asked[-1]}\n{example.question}" if asked else example.question
 
 
 def says_unknown(text: str) -> bool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from groundtune.types import Citation, Hit
+from groundtune.interfaces import Pieces
+from groundtune.types import Citation, Generation, Hit
 
 _MARKER = re.compile(r"\s*\[(\d{1,2})\]")
+_OPEN = re.compile(r"\s*(?:\[\d{0,2})?\Z")
 _WORD = re.compile(r"\w+", re.UNICODE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(\[])|\n+")
 
@@ -35,6 +37,26 @@ def split_markers(answer: str) -> tuple[str, tuple[int, ...]]:
     """The answer without its `[n]` markers, and the distinct n in order."""
     numbers = tuple(dict.fromkeys(int(match) for match in _MARKER.findall(answer)))
     return _MARKER.sub("", answer).strip(), numbers
+
+
+def unmarked(pieces: Pieces) -> Pieces:
+    """The pieces without markers; what may yet become one is held back until it is clear."""
+    held = ""
+    while True:
+        try:
+            held += next(pieces)
+        except StopIteration as end:
+            rest = _MARKER.sub("", held)
+            if rest:
+                yield rest
+            generation: Generation = end.value
+            return generation
+        held = _MARKER.sub("", held)
+        open_end = _OPEN.search(held)
+        ready = held[: open_end.start()] if open_end else held
+        held = held[len(ready) :]
+        if ready:
+            yield ready
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
@@ -93,4 +115,5 @@ def _citation(number: int, hit: Hit, start: int, end: int) -> Citation:
         start=chunk.start + start,
         end=chunk.start + end,
         quote=chunk.text[start:end],
+        page=next((page for offset, page in reversed(hit.pages) if offset <= chunk.start + start), None),
     )

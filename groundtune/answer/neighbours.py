@@ -37,3 +37,7 @@ class Neighbours:
                 if len(chosen) == k:
                     break
         return chosen[::-1]
+
+    def may_show(self, examples: Sequence[Example], principals: frozenset[str]) -> bool:
+        """Whether all of these may be shown to a caller with these principals now."""
+        return all(self._readable(example, principals) for example in examples)

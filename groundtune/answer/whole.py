@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from groundtune.answer.places import pages_within
 from groundtune.errors import NotFound
 from groundtune.interfaces import Retriever
-from groundtune.types import Caller, Chunk, Document, Hit, WholeDocuments
+from groundtune.types import Caller, Chunk, Document, Hit, Query, WholeDocuments
 
 _AROUND = 12
 """Tokens of number, title and blank lines around a document in the prompt, about."""
@@ -21,7 +22,7 @@ class Shelf(Retriever, Protocol):
 
 
 def whole_documents(
-    question: str,
+    question: str | Query,
     context: WholeDocuments,
     *,
     shelf: Shelf,
@@ -53,7 +54,8 @@ def whole_documents(
 def as_hit(document: Document) -> Hit:
     """A whole document in the shape of a hit."""
     end = len(document.text)
-    return Hit(Chunk(f"{document.id}#0-{end}", document.id, document.text, 0, end), document.title, score=1.0)
+    chunk = Chunk(f"{document.id}#0-{end}", document.id, document.text, 0, end)
+    return Hit(chunk, document.title, score=1.0, pages=pages_within(document.pages, 0, end))
 
 
 def _documents(names: Sequence[str], shelf: Shelf, caller: Caller) -> Iterator[Document]:

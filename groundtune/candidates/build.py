@@ -6,15 +6,17 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from groundtune.access.audience import conjoin, may_read
-from groundtune.answer.assistant import Assistant, DocumentRetriever, conversation_tokens, pack, render_prompt, search_text
+from groundtune.answer.assistant import Assistant, DocumentRetriever
 from groundtune.answer.external import ExternalAssistant
+from groundtune.answer.follow_up import rewriting
 from groundtune.answer.neighbours import Neighbours
+from groundtune.answer.prompts import conversation_tokens, pack, render_prompt
 from groundtune.answer.transports import CallableTransport, CommandTransport, HttpTransport, Transport
 from groundtune.errors import DataError
-from groundtune.interfaces import Embedder, LanguageModel, Progress
+from groundtune.interfaces import Embedder, LanguageModel, Progress, Reranker
 from groundtune.models import load_model
 from groundtune.plugins import load
 from groundtune.prompting import templates
@@ -65,6 +67,10 @@ class Workshop:
     """Item id -> located evidence spans (document, start, end)."""
     trained_for: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    reranker: Reranker | None = None
+    """That of the retriever."""
+    follow_up: Literal["words", "model", "off"] = "words"
+    """How a question in a conversation is searched for; see `groundtune.answer.follow_up`."""
     folder: Path | None = None
     """Where commands are run; None: the current folder."""
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
@@ -128,7 +134,7 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
             tuning=tuning,
             k=context.k,
             seed=seed,
-            query=search_text,
+            query=rewriting(workshop.follow_up, model=workshop.model(candidate.model)),
             pack=lambda hits: pack(hits, count_tokens=count_tokens, max_tokens=context.max_tokens),
             count=lambda messages, answer: conversation_tokens(
                 [*messages, Message("assistant", answer)], count_tokens=count_tokens
@@ -218,6 +224,7 @@ def build(
         neighbours=neighbours,
         labels=workshop.labels,
         audience=(lambda: users_of(weights, workshop.retriever)) if weights else None,
+        rewrite=rewriting(workshop.follow_up, model=model),
         fingerprint=fingerprint,
     )
 

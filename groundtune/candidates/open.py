@@ -17,7 +17,7 @@ from groundtune.candidates.build import Weights, Workshop
 from groundtune.dataset.check import audience_of_example
 from groundtune.errors import NotFound
 from groundtune.interfaces import Embedder
-from groundtune.models import load_embedder
+from groundtune.models import load_embedder, load_reranker
 from groundtune.store import lineage
 from groundtune.store.stages import digest
 from groundtune.store.tables import runs
@@ -33,10 +33,11 @@ def open_workshop(
     """What a workspace's candidates share; no retriever without documents. `examples` bring located evidence."""
     config = workspace.config
     embedder = embedder or load_embedder(config.embedder)
+    reranker = load_reranker(config.retrieval.reranker) if config.documents and config.retrieval.reranker else None
     register = AccessRegister(workspace.database)
     return Workshop(
         embedder=embedder,
-        retriever=WorkspaceRetriever(workspace, embedder=embedder) if config.documents else None,
+        retriever=WorkspaceRetriever(workspace, embedder=embedder, reranker=reranker) if config.documents else None,
         audience_of=lambda example: audience_of_example(example, register.audience),
         evidence={
             example.id: [(evidence.document, start, end) for evidence in example.evidence for start, end in evidence.spans]
@@ -44,6 +45,8 @@ def open_workshop(
         },
         trained_for=(LOCAL,) if config.access.single else config.training.audience,
         labels=tuple(labels),
+        reranker=reranker,
+        follow_up=config.retrieval.follow_up,
         folder=workspace.root,
     )
 

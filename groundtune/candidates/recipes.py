@@ -85,7 +85,7 @@ def _context(
     if kind == "whole":
         return _changed(base if isinstance(base, WholeDocuments) else WholeDocuments(), table.context)
     retrieval = config.retrieval
-    retrieved = RetrievedContext(k=retrieval.k, max_tokens=retrieval.max_tokens)
+    retrieved = RetrievedContext(k=retrieval.k, max_tokens=retrieval.max_tokens, min_evidence=retrieval.min_evidence)
     return _changed(base if isinstance(base, RetrievedContext) else retrieved, table.context)
 
 

@@ -19,6 +19,8 @@ def standard_candidate(name: str, *, config: Config, label_task: bool = False) -
         near = get_close_matches(name, STANDARD, n=1) or list(STANDARD)
         raise UsageError("no such candidate.", subject=name, remedy=f"Did you mean {near[0]}? Known: {', '.join(STANDARD)}.")
     retrieves = name in ("rag", "rag_tuned")
+    retrieval = config.retrieval
+    retrieved = RetrievedContext(k=retrieval.k, max_tokens=retrieval.max_tokens, min_evidence=retrieval.min_evidence)
     tuning = None
     if name in ("tuned", "rag_tuned"):
         settings = config.training
@@ -39,7 +41,7 @@ def standard_candidate(name: str, *, config: Config, label_task: bool = False) -
         model=config.model,
         prompt="label" if label_task else "answer",
         examples=NearestExamples(k=config.examples.k) if name == "few_shot" else None,
-        context=RetrievedContext(k=config.retrieval.k, max_tokens=config.retrieval.max_tokens) if retrieves else None,
+        context=retrieved if retrieves else None,
         tuning=tuning,
         max_new_tokens=config.decision.max_new_tokens,
     )

@@ -22,7 +22,23 @@ from groundtune.cli.interrupt import Interrupts, end_at_once
 from groundtune.errors import GroundtuneError, MissingExtra, UsageError, WorkspaceError
 from groundtune.installation import NAME, extra_of
 
-COMMANDS = ("advise", "init", "sync", "search", "ask", "train", "evaluate", "decide", "report", "models", "doctor")
+COMMANDS = (
+    "advise",
+    "init",
+    "sync",
+    "show",
+    "search",
+    "ask",
+    "train",
+    "evaluate",
+    "sweep",
+    "decide",
+    "report",
+    "erase",
+    "compact",
+    "models",
+    "doctor",
+)
 """In the order of a first use; each is a module of this folder with a function `command`."""
 
 INTERRUPTED = 130

@@ -40,10 +40,20 @@ def document(value: Any) -> None:
 
 def line(text: str = "") -> None:
     """One line of a result. A reader that has left, such as `head`, wants no more: the rest goes nowhere, without an error."""
+    piece(f"{text}\n")
+
+
+def piece(text: str) -> None:
+    """Part of a line of a result."""
     try:
-        print(text, flush=True)
+        print(text, end="", flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def toml(value: str | float | None) -> str:
+    """A value as groundtune.toml holds it."""
+    return json.dumps(value)
 
 
 def note(text: str) -> None:

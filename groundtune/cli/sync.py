@@ -23,6 +23,10 @@ def command(workspace: Workspace = HERE, json: Json = False) -> None:
     )
     for document, reason in report.failed:
         output.line(f"not read: {document}: {reason}")
+    for document, what in report.partial:
+        output.line(f"read in part: {document}: {what}")
+    for before, now in report.moved:
+        output.line(f"moved: {before} is now {now}")
     for document, what in report.problems:
         output.line(f"access not understood: {document}: {what}")
     for document in report.unreadable:

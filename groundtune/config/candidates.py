@@ -39,6 +39,8 @@ class ContextTable(Section):
     """Chunks found; with `whole`, those whose documents are shown."""
     max_tokens: Positive | None = None
     """Model tokens that the context may take."""
+    min_evidence: Amount | None = None
+    """retrieved: evidence below which it abstains."""
     documents: Literal["all", "best"] | None = None
     """whole: all that the caller may read, where they fit, or only those of the best chunks."""
 

@@ -10,6 +10,7 @@ from pydantic_core import InitErrorDetails
 
 from groundtune.config.candidates import CandidateTable, check_names, known_names
 from groundtune.config.globs import compile_glob
+from groundtune.config.knowledge import Chunking, Index, Ingest, Retrieval
 from groundtune.config.section import Amount, ModelName, Positive, Section, Share
 from groundtune.config.toml import read_toml, shown
 from groundtune.types import EVERYONE
@@ -93,28 +94,6 @@ class Access(Section):
         return self
 
 
-class Chunking(Section):
-    tokens: Annotated[int, Field(ge=16)] = 220
-    """Longest chunk, in the embedder's tokens."""
-    overlap: Annotated[int, Field(ge=0)] = 0
-    """Tokens that neighbouring chunks share."""
-
-    @model_validator(mode="after")
-    def _moves_on(self) -> Chunking:
-        if self.overlap >= self.tokens:
-            raise ValueError(f"overlap ({self.overlap}) must be smaller than tokens ({self.tokens})")
-        return self
-
-
-class Retrieval(Section):
-    k: Positive = 3
-    """Chunks given to the model."""
-    rrf_k: Positive = 60
-    """Constant of reciprocal rank fusion."""
-    max_tokens: Positive = 600
-    """Model tokens that the chunks may take together."""
-
-
 class Examples(Section):
     k: Positive = 4
     """Nearest training examples in a few-shot prompt."""
@@ -182,6 +161,8 @@ class Decision(Section):
     """GiB that a process which only answers may hold; setting it has it measured, one process a candidate."""
     max_staleness_hours: Annotated[float, Field(gt=0)] | None = None
     """Oldest that the facts in an answer may be; see `[upkeep]`."""
+    sweep: bool = False
+    """Choose `[chunking]` and `[retrieval]` on the questions that are not scored, and write the choice into this file."""
     reader: bool = False
     """Train the reader probe, once a model, where the budget holds it."""
     report_audience: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_readers)] | None = None
@@ -223,7 +204,9 @@ class Config(Section):
     questions: Annotated[str, Field(min_length=1)] = "questions.jsonl"
     """File, relative to the workspace."""
     access: Access = Access()
+    ingest: Ingest = Ingest()
     chunking: Chunking = Chunking()
+    index: Index = Index()
     retrieval: Retrieval = Retrieval()
     examples: Examples = Examples()
     training: Training = Training()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from groundtune.candidates.open import remember_run, remember_weights, weights_f
 from groundtune.decision.applicable import Functions
 from groundtune.decision.assemble import Result, assemble
 from groundtune.decision.break_even import break_evens, running
+from groundtune.decision.choosing import SWEEP, choose_settings, said, set_up_with, sweep_stages
 from groundtune.decision.constraints import Limits, breaches
 from groundtune.decision.explain import Explainer
 from groundtune.decision.ledger import ledger, look, next_run
@@ -69,7 +70,8 @@ def decide(
     limit = parse_budget(budget or workspace.config.decision.budget, currency=workspace.config.prices.currency)
     with workspace.lock():
         setup = set_up(workspace, names=names, functions=functions, progress=progress)
-        plan = plan_race(setup, budget=limit)
+        sweeping, unswept = sweep_stages(setup)
+        plan = plan_race(setup, budget=limit, others={SWEEP: sweeping} if sweeping else {}, not_done=unswept)
         if announce is not None:
             announce(plan)
         if plan_only:
@@ -81,9 +83,17 @@ def decide(
             )
         run, folder = next_run(workspace)
         started = time.monotonic()
+        swept = None
+        if any(stage.candidate == SWEEP for stage in plan.stages):
+            swept = choose_settings(setup, progress=progress)
+            setup = set_up_with(setup, swept, names=names, progress=progress)
+            raced = tuple(candidate for candidate in setup.candidates if candidate.name in plan.candidates)
         explainer = Explainer(setup, Book(folder / "predictions.json", fingerprint=setup.task.fingerprint))
         reads = any(stage.candidate == READER for stage in plan.stages)
         outcome = run_race(setup, raced, explainer=explainer, reads=reads, progress=progress)
+        if swept is not None:
+            outcome.seconds["sweep", SWEEP] = swept.seconds
+            setup = replace(setup, notes=(*setup.notes, said(swept)))
         result = conclude(
             setup, plan=plan, outcome=outcome, raced=raced, run=run, folder=folder, explainer=explainer, progress=progress
         )

@@ -141,7 +141,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    name: Literal["train", "answer", "latency", "probe"]
+    name: Literal["sweep", "train", "answer", "latency", "probe"]
     candidate: str
     seconds: float
     money: float

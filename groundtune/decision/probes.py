@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from groundtune.access.audience import may_read
-from groundtune.answer.assistant import Assistant, Prompt, abstain, render_prompt
+from groundtune.answer.assistant import Assistant, abstain
 from groundtune.answer.neighbours import Neighbours
+from groundtune.answer.prompts import Prompt, render_prompt
 from groundtune.interfaces import Retriever
 from groundtune.scoring.text import contains
 from groundtune.store.stages import digest

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from groundtune.answer.assistant import render_prompt
+from groundtune.answer.prompts import render_prompt
 from groundtune.candidates.build import Weights, Workshop
 from groundtune.dataset.check import check_evidence
 from groundtune.dataset.read import read_questions

@@ -32,7 +32,8 @@ from groundtune.decision.reader import Reader, reader, shares_questions
 from groundtune.decision.task import Task, prepare
 from groundtune.errors import DataError
 from groundtune.evaluation.statistics import minimum_detectable_effect, smallest_p
-from groundtune.ingest.sync import SyncReport, stored_document, sync
+from groundtune.ingest.reading import stored_document
+from groundtune.ingest.sync import SyncReport, sync
 from groundtune.interfaces import Progress
 from groundtune.models import load_embedder
 from groundtune.scoring.settings import Settings
@@ -74,7 +75,7 @@ def set_up(
     if synced is not None and not synced.documents:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in synced.failed[:3])
         raise DataError("none of the documents could be read.", subject=str(workspace.documents), remedy=reasons)
-    rows = _rows(workspace) if synced is not None else {}
+    rows = documents_with_text(workspace) if synced is not None else {}
     asked_by = config.access.questions or ((LOCAL,) if config.access.single else ())
     task = prepare(
         read_questions(workspace.questions),
@@ -144,7 +145,7 @@ def _reader(workspace: Workspace, workshop: Workshop, task: Task, candidates: Se
     return reader(wanted, workshop=workshop, tuning=wanted.tuning, folder=folder, seed=seed), ""
 
 
-def _rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
+def documents_with_text(workspace: Workspace) -> dict[str, dict[str, Any]]:
     """The documents that have text, as the operator sees them: evidence is located for everybody, whoever asks."""
     chosen = select(documents_table).where(documents_table.c.status == "ok")
     with workspace.database.connect() as connection:
@@ -191,8 +192,17 @@ def _look_like_labels(task: Task) -> bool:
     return len(answers) >= 5 * len(set(answers))
 
 
-def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
-    """Count tokens of rendered prompts, time this machine for a few seconds, and choose what fits the budget."""
+def plan_race(
+    setup: Setup,
+    *,
+    budget: Budget | None,
+    others: Mapping[str, tuple[PlannedStage, ...]] | None = None,
+    not_done: Sequence[LeftOut] = (),
+) -> Plan:
+    """Count tokens of rendered prompts, time this machine for a few seconds, and choose what fits the budget.
+
+    `others` are stages beside the candidates, and `not_done` what is known to be left out of them.
+    """
     config, task, workshop = setup.workspace.config, setup.task, setup.workshop
     per_candidate = {}
     for candidate in setup.candidates:
@@ -222,10 +232,11 @@ def plan_race(setup: Setup, *, budget: Budget | None) -> Plan:
     groups = task.grouping().groups
     again = warning(looks_before(setup.workspace, fingerprint=task.fingerprint) + 1)
     reading, off = _reader_stages(setup)
-    stages, left_out = choose({**per_candidate, **reading}, budget, last=(READER,))
+    others = others or {}
+    stages, left_out = choose({**per_candidate, **others, **reading}, budget, last=(*others, READER))
     return Plan(
         stages=tuple(stages),
-        left_out=(*left_out, *off),
+        left_out=(*left_out, *not_done, *off),
         currency=config.prices.currency,
         budget=budget.text if budget else None,
         items=len(task.test_ids),

@@ -16,7 +16,7 @@ from groundtune.access.register import AccessRegister
 from groundtune.candidates.open import find_weights
 from groundtune.dataset.check import audience_of_example, locate
 from groundtune.errors import NotFound
-from groundtune.ingest.sync import stored_document
+from groundtune.ingest.reading import stored_document
 from groundtune.reporting.choice import reference
 from groundtune.reporting.lost import Lost, Passage, choose, losses, marked, questions
 from groundtune.store.artefacts import write_whole

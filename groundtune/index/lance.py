@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import lancedb
 import pyarrow as pa
-from lancedb.index import FTS
+from lancedb.index import FTS, BTree, IvfFlat
 
 from groundtune.errors import UsageError, WorkspaceError
-from groundtune.index.lance_reads import SEARCHED, Found, Reads, any_of
+from groundtune.index.found import Found
+from groundtune.index.lance_filters import any_of
+from groundtune.index.lance_reads import APPROXIMATE_FROM, SEARCHED, Reads
 from groundtune.index.words import STOP_WORDS
+from groundtune.interfaces import Held
 from groundtune.store.failures import engine_failure
-from groundtune.types import Entry
+from groundtune.types import EVERYTHING, Entry, Filter
 
 if TYPE_CHECKING:
     import numpy as np
-
-INDEX_VERSION: Final = 1
-"""Raise it when the columns or the tokens of the full text change: the index is then built anew beside the old one."""
 
 _TABLE = "chunks"
 _FULL_TEXT_INDEX = "search_idx"
 _FULL_TEXT = FTS(stem=True, remove_stop_words=True, custom_stop_words=list(STOP_WORDS), ascii_folding=True, language="English")
 _BATCH = 4096
+_INDEXED_FROM = 10_000  # rows from which on looking an audience or a document up costs less than reading the column
 _READING = timedelta(minutes=5)  # files of older versions stay this long for readers that still use them
 
 
 class LanceIndex:
     """One table of chunks. Several processes may read while one writes; each search sees the newest committed version.
 
-    Vectors are compared exactly, without an approximate index: right up to about 200,000 rows.
+    Vectors are compared exactly up to `APPROXIMATE_FROM` rows that the caller may read, and by an approximate index above.
     """
+
+    layout = "2"
 
     def __init__(self, path: Path, *, dimensions: int) -> None:
         self.dimensions = dimensions
@@ -88,36 +91,51 @@ class LanceIndex:
                 _index_text(self._table)
 
     def settle(self) -> None:
-        """Complete what a run that was cut off after its commit left undone: the full-text index over all rows."""
+        """Complete what a run that was cut off after its commit left undone, and make the indices that this many rows want."""
         stats = self._table.index_stats(_FULL_TEXT_INDEX)
-        if stats is None or stats.num_unindexed_rows or stats.num_indexed_rows != self.count():
-            with _disk(self.path):
+        rows = self.count()
+        with _disk(self.path):
+            if stats is None or stats.num_unindexed_rows or stats.num_indexed_rows != rows:
                 _index_text(self._table)
+            if rows >= _INDEXED_FROM:
+                for column in ("audience", "document"):
+                    if self._table.index_stats(f"{column}_idx") is None:
+                        self._table.create_index(column, config=BTree())
+            if rows >= APPROXIMATE_FROM and self._table.index_stats("vector_idx") is None:
+                self._table.create_index("vector", config=IvfFlat(distance_type="dot"))
 
-    def search(self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int) -> list[Found]:
+    def search(
+        self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> list[Found]:
         """The `k` best rows of each retriever among the allowed audience ids, unfused, in the order of chunk ids.
 
-        The audiences are filtered before anything is ranked. Equal scores are ranked in the order of chunk ids.
+        What is not allowed is left out before ranks are given. Equal scores are ranked in the order of chunk ids.
         """
         if vector.shape != (self.dimensions,):
             raise UsageError(f"a query vector of shape {vector.shape} was given; the index holds {self.dimensions} dimensions.")
         if not audiences or k < 1:
             return []
-        return sorted(self._reads.run(self._reads.search(query, vector, audiences, k)), key=lambda found: found.chunk.id)
+        found = self._reads.run(self._reads.search(query, vector, audiences, filter, k))
+        return sorted(found, key=lambda one: one.chunk.id)
 
-    def search_text(self, query: str, *, audiences: frozenset[int], k: int) -> list[Found]:
+    def search_text(self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING) -> list[Found]:
         """The `k` best rows that share a stemmed word with the query, stop words aside; best first."""
         if not audiences or k < 1:
             return []
-        return self._reads.run(self._reads.search(query, None, audiences, k))
+        return self._reads.run(self._reads.search(query, None, audiences, filter, k))
+
+    def chunks(self, documents: Collection[str]) -> list[Found]:
+        """Every row of these documents, in the order of document and place; no audience is asked for."""
+        return self._reads.run(self._reads.chunks(documents))
 
     def count(self) -> int:
         return int(self._table.count_rows())
 
-    def held(self) -> dict[str, tuple[str, int]]:
-        """Document -> (revision, audience id) of what the index holds now."""
-        columns = self._table.search().select(["document", "revision", "audience"]).limit(self.count()).to_arrow().to_pylist()
-        return {row["document"]: (row["revision"], row["audience"]) for row in columns}
+    def held(self) -> dict[str, Held]:
+        """What the index holds now, by document."""
+        wanted = ["document", "revision", "audience", "modified"]
+        rows = self._table.search().select(wanted).limit(self.count()).to_arrow().to_pylist()
+        return {row["document"]: Held(row["revision"], row["audience"], row["modified"]) for row in rows}
 
     def verify(self) -> None:
         """Read from every column and from the full-text index. Raises RuntimeError or OSError where a file is gone or torn."""
@@ -168,6 +186,9 @@ def _schema(dimensions: int) -> pa.Schema:
             pa.field(SEARCHED, text, nullable=False),
             pa.field("revision", text, nullable=False),
             pa.field("audience", number, nullable=False),
+            pa.field("format", text, nullable=False),
+            pa.field("source", text, nullable=False),
+            pa.field("modified", pa.float64(), nullable=False),
             pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
         ]
     )
@@ -187,5 +208,8 @@ def _row(entry: Entry) -> dict[str, Any]:
         SEARCHED: entry.text,
         "revision": entry.revision,
         "audience": entry.audience,
+        "format": entry.format,
+        "source": entry.source,
+        "modified": entry.modified,
         "vector": entry.vector,
     }

@@ -1,22 +1,27 @@
-"""Reading a LanceDB table of chunks. Knows queries, ranks and filters; writes nothing."""
+"""Reading a LanceDB table of chunks. Knows queries, ranks and who is allowed; writes nothing."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, reduce
-from operator import or_
+from operator import and_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import lancedb
-from lancedb.expr import Expr, col, lit
+from lancedb.expr import Expr
 
-from groundtune.types import Chunk
+from groundtune.index.filters import accepts
+from groundtune.index.found import Found
+from groundtune.index.lance_filters import any_of, condition, in_runs
+from groundtune.index.plans import choose
+from groundtune.types import Chunk, Filter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,22 +29,31 @@ if TYPE_CHECKING:
 SEARCHED: Final = "search"
 """Column of the full text: title, heading path and chunk."""
 
+APPROXIMATE_FROM: Final = 200_000
+"""Rows from which on vectors are compared approximately; a caller of fewer rows is still served exactly."""
+
 _SPAN = ("id", "revision", "document", "start", "end", "text", "headings", "tokens")
+_ABOUT = ("id", "revision", "document", "title", "audience", "format", "source", "modified")
 _CHUNKS = 20_000  # chunks kept in memory
 _SLACK = 16  # rows fetched beyond the k-th, to see whether its score is shared
+_TRIES = 50  # searches made again because a commit came in between
+_PROBES = 64  # partitions of the approximate index that are looked into
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A row with its 1-based rank in each retriever that found it: `text` (BM25) and `vector` (cosine)."""
+class _Scope:
+    """What one search may look at."""
 
-    chunk: Chunk
-    title: str
-    revision: str
-    audience: int
-    ranks: Mapping[str, int]
+    where: Expr | None
+    """What LanceDB filters."""
+    accept: Callable[[Mapping[str, Any]], bool]
+    """What is looked at again in each row, and all that LanceDB was not asked to filter."""
+    share: float
+    """Of the rows that LanceDB ranks, about how many are accepted."""
+    exact: bool
+    """Whether every vector is compared."""
 
 
 class Reads:
@@ -52,38 +66,100 @@ class Reads:
         self._table: Any = self.run(_opened(path, table))
         self._guard = threading.Lock()
         self._chunks: OrderedDict[tuple[str, str], Chunk] = OrderedDict()
+        self._census: tuple[int, Mapping[int, int]] | None = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, _loop()).result()
 
-    async def search(self, query: str, vector: np.ndarray | None, audiences: frozenset[int], k: int) -> list[Found]:
-        """The k best rows by text and, with a vector, by vector; the best by text come first."""
-        allowed = any_of("audience", audiences)
+    async def search(
+        self, query: str, vector: np.ndarray | None, audiences: frozenset[int], filter: Filter, k: int
+    ) -> list[Found]:
+        """The k best rows by text and, with a vector, by vector, all of one commit; the best by text come first.
+
+        LanceDB reads each query's newest commit, so where one came in between, the search is made again.
+        """
+        for _ in range(_TRIES):
+            commit = await self._table.version()
+            found = await self._search(query, vector, audiences, filter, k)
+            if await self._table.version() == commit:
+                return found
+        raise RuntimeError("it is written to without a pause")
+
+    async def _search(
+        self, query: str, vector: np.ndarray | None, audiences: frozenset[int], filter: Filter, k: int
+    ) -> list[Found]:
+        scope = await self._scope(audiences, filter)
+        if scope is None:
+            return []
 
         def by_text() -> Any:
-            return self._table.query().nearest_to_text(query, columns=SEARCHED).where(allowed)
+            return _within(self._table.query().nearest_to_text(query, columns=SEARCHED), scope)
 
         def by_vector() -> Any:
             nearest = self._table.query().nearest_to(vector).column("vector").distance_type("dot")
-            return nearest.bypass_vector_index().where(allowed)
+            return _within(nearest.bypass_vector_index() if scope.exact else nearest.nprobes(_PROBES), scope)
 
-        ways = {"text": _best(by_text, k, score="_score", sign=-1)}
+        ways = {"text": _best(by_text, k, scope, score="_score", sign=-1)}
         if vector is not None:
-            ways["vector"] = _best(by_vector, k, score="_distance", sign=1)
+            ways["vector"] = _best(by_vector, k, scope, score="_distance", sign=1)
         ranked = dict(zip(ways, await asyncio.gather(*ways.values()), strict=True))
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         ranks: dict[tuple[str, str], dict[str, int]] = {}
+        scores: dict[tuple[str, str], dict[str, float]] = {}
         for way, best in ranked.items():
             for rank, row in enumerate(best, start=1):
                 key = (row["id"], row["revision"])
                 rows[key] = row
                 ranks.setdefault(key, {})[way] = rank
+                scores.setdefault(key, {})[way] = 1 - row["_distance"] if way == "vector" else row["_score"]
         chunks = await self._spans(list(rows))
         return [
-            Found(chunks[key], row["title"], row["revision"], row["audience"], ranks[key])
+            Found(chunks[key], row["title"], row["revision"], row["audience"], ranks[key], scores[key])
             for key, row in rows.items()
             if key in chunks  # replaced between the two reads
         ]
+
+    async def chunks(self, documents: Collection[str]) -> list[Found]:
+        """Every row of these documents, in the order of document and place."""
+        if not documents:
+            return []
+        columns = [*_SPAN, "title", "audience"]
+        found = await self._table.query().where(any_of("document", documents)).select(columns).to_arrow()
+        rows = sorted(found.to_pylist(), key=lambda row: (row["document"], row["start"], row["end"]))
+        return [Found(_chunk(row), row["title"], row["revision"], row["audience"]) for row in rows]
+
+    async def _scope(self, audiences: frozenset[int], filter: Filter) -> _Scope | None:
+        """None when the caller may read no row at all."""
+        plan = choose(audiences, await self._counted())
+        if not plan.rows:
+            return None
+        passes = accepts(filter)
+        parts = [in_runs("audience", plan.runs)] if plan.runs is not None else []
+        wanted = condition(filter)
+        if wanted is not None:
+            parts.append(wanted)
+
+        def accept(row: Mapping[str, Any]) -> bool:
+            about = row["document"], row["title"], row["format"], row["source"], row["modified"]
+            return row["audience"] in audiences and passes(*about)
+
+        exact = plan.rows < APPROXIMATE_FROM
+        if not exact and wanted is not None:
+            where = reduce(and_, parts)
+            exact = await self._table.count_rows(where.to_sql()) < APPROXIMATE_FROM
+        return _Scope(reduce(and_, parts) if parts else None, accept, plan.share, exact)
+
+    async def _counted(self) -> Mapping[int, int]:
+        """Audience id -> rows that carry it, of the newest commit; counted once a commit."""
+        version = await self._table.version()
+        with self._guard:
+            if self._census is not None and self._census[0] == version:
+                return self._census[1]
+        column = await self._table.query().select(["audience"]).to_arrow()
+        counts = {one["values"]: one["counts"] for one in column.column("audience").value_counts().to_pylist()}
+        with self._guard:
+            self._census = (version, counts)
+        return counts
 
     async def _spans(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Chunk]:
         """Chunks by (id, revision), which a chunk never changes under; read from the table when they are not in memory."""
@@ -107,31 +183,20 @@ async def _opened(path: Path, table: str) -> Any:
     return await connection.open_table(table)
 
 
-async def _best(query: Callable[[], Any], k: int, *, score: str, sign: int) -> list[dict[str, Any]]:
-    """The k best rows, equal scores by id. Reads on while rows with the k-th score may have been left out."""
-    limit = k + _SLACK
+def _within(query: Any, scope: _Scope) -> Any:
+    return query if scope.where is None else query.where(scope.where)
+
+
+async def _best(query: Callable[[], Any], k: int, scope: _Scope, *, score: str, sign: int) -> list[dict[str, Any]]:
+    """The k best accepted rows, equal scores by id. Reads on while rows with the k-th score may have been left out."""
+    limit = math.ceil((k + _SLACK) / scope.share)
     while True:
-        answer = await query().limit(limit).select(["id", "revision", "title", "audience", score]).to_arrow()
-        rows: list[dict[str, Any]] = sorted(answer.to_pylist(), key=lambda row: (sign * row[score], row["id"]))
-        if len(rows) < limit or rows[k - 1][score] != rows[-1][score]:
+        answer = await query().limit(limit).select([*_ABOUT, score]).to_arrow()
+        ranked: list[dict[str, Any]] = sorted(answer.to_pylist(), key=lambda row: (sign * row[score], row["id"]))
+        rows = [row for row in ranked if scope.accept(row)]
+        if len(ranked) < limit or (len(rows) >= k and rows[k - 1][score] != ranked[-1][score]):
             return rows[:k]
         limit *= 4
-
-
-def any_of(column: str, values: Iterable[str | int]) -> Expr:
-    """Typed filter: the column holds one of `values`; whole numbers that follow each other become one range."""
-    names = sorted(value for value in values if isinstance(value, str))
-    if names:
-        return col(column).isin(names)
-    runs: list[list[int]] = []
-    for number in sorted(value for value in values if isinstance(value, int)):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    single = [low for low, high in runs if low == high]
-    ranges = [(col(column) >= lit(low)) & (col(column) <= lit(high)) for low, high in runs if low != high]
-    return reduce(or_, [*([col(column).isin(single)] if single else []), *ranges])
 
 
 def _chunk(row: Mapping[str, Any]) -> Chunk:

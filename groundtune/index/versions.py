@@ -6,18 +6,30 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from groundtune.errors import WorkspaceError
-from groundtune.index.lance import LanceIndex
+from groundtune.errors import MissingExtra, WorkspaceError
+from groundtune.interfaces import Index
+from groundtune.plugins import load
 from groundtune.store.artefacts import canonical_json, write_whole
 from groundtune.store.database import Database
 
 logger = logging.getLogger(__name__)
 
+BACKENDS = {"lance": "groundtune.index.lance:LanceIndex", "sqlite": "groundtune.index.sqlite:SqliteIndex"}
+"""`[index] backend` -> what makes an index of a folder."""
+
 _SETTING = "index_version"
 _ORIGIN = "made_from.json"
+
+
+def index_class(backend: str) -> Any:
+    """What makes an index of a folder. Raises MissingExtra where its package is not installed."""
+    if backend == "lance" and find_spec("lancedb") is None:
+        raise MissingExtra("lancedb", extra="lance", wanted_by='[index] backend = "lance"')
+    return load(f"{backend}:index", group="groundtune.indexes", shipped=BACKENDS)
 
 
 class IndexVersions:
@@ -39,11 +51,11 @@ class IndexVersions:
             return {}
         return origin if isinstance(origin, dict) else {}
 
-    def open(self, version: int, *, verify: bool = False) -> LanceIndex:
+    def open(self, version: int, *, verify: bool = False) -> Index:
         """`verify` also reads from every file of the index. Raises WorkspaceError for one that cannot be opened or read."""
         origin = self.origin(version)
         try:
-            index = LanceIndex(self._folder(version), dimensions=int(origin["dimensions"]))
+            index: Index = index_class(origin["backend"])(self._folder(version), dimensions=int(origin["dimensions"]))
             if verify:
                 index.verify()
             return index
@@ -54,7 +66,7 @@ class IndexVersions:
                 f"the index cannot be opened ({error}).", subject=str(self._folder(version)), remedy="Run: groundtune sync"
             ) from error
 
-    def prepare(self, origin: Mapping[str, Any]) -> tuple[int, LanceIndex]:
+    def prepare(self, origin: Mapping[str, Any]) -> tuple[int, Index]:
         """The current version where it has this origin and is whole, else a new one beside it that `switch` makes current."""
         wanted = json.loads(canonical_json(origin))
         current = self.current()
@@ -64,11 +76,16 @@ class IndexVersions:
                     return version, self.open(version, verify=True)
                 except WorkspaceError as error:
                     logger.warning("%s It is built anew.", error.message)
-        folder = self._folder(current + 1)
+        return self.begin(origin)
+
+    def begin(self, origin: Mapping[str, Any]) -> tuple[int, Index]:
+        """A new, empty version beside the current one, that `switch` makes current."""
+        version = self.current() + 1
+        folder = self._folder(version)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_whole(folder / _ORIGIN, canonical_json(origin))
-        return current + 1, self.open(current + 1)
+        return version, self.open(version)
 
     def switch(self, version: int) -> None:
         """Make this version the current one and remove all others."""

@@ -1,172 +1,166 @@
-"""A document's Markdown to chunks with exact offsets. Knows headings, fences and tables; is given what counts tokens."""
+"""A document's Markdown to chunks with exact offsets, in several ways. Knows blocks and pages; is given what counts tokens."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Final
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
+from typing import Final, Literal
 
+from groundtune.ingest.blocks import Block, blocks, lines_of
 from groundtune.types import Chunk, Document
 
-CHUNK_VERSION: Final = 1
-"""Raise it when the same document may give other chunks."""
+CHUNK_VERSION: Final = 2
+"""Raise it when the same document may give other chunks, or the same chunk another text to embed."""
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t\r]*$")
-_SETEXT = re.compile(r" {0,3}(=+|-{3,})[ \t\r]*$")
+Method = Literal["recursive", "fixed", "sentence", "page", "table", "parent"]
+
 _SENTENCE = re.compile(r"(?<=[.!?;])[ \t\r\n]+|(?<=[。！？；])")
+_WORD = re.compile(r"\S+")
 _CHARACTERS_PER_TOKEN = 16
 """A tokenizer may read a huge word as one unknown token; a token never counts for more characters than this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A run of lines that belongs together. `level` is 1-6 for a heading, else 0; `path` are the headings that it is under."""
-
-    start: int
-    end: int
-    level: int = 0
-    path: tuple[str, ...] = ()
-    whole: bool = False
-    """A code fence or table: cut at line ends only where it must be."""
-    tokens: int = 0
-
-
-def chunk(document: Document, *, tokens: int, overlap: int = 0, count_tokens: Callable[[str], int]) -> list[Chunk]:
+def chunk(
+    document: Document,
+    *,
+    tokens: int,
+    count_tokens: Callable[[str], int],
+    overlap: int = 0,
+    method: Method = "recursive",
+    parent_tokens: int = 0,
+) -> list[Chunk]:
     """Spans of `document`, in order, that together hold all of its text that is not blank.
 
-    A section that fits into `tokens` is never divided; a larger one is divided at its highest headings, then between blocks
-    (paragraphs, lists, tables, code), then lines, sentences and words; neighbouring small parts are joined again as long as
-    they fit. A heading stays with what follows it, where both together take at most an eighth more. With `overlap`, a chunk
-    also begins with up to that many tokens of the same section's text before it.
+    `recursive`: a section that fits into `tokens` is never divided; a larger one is divided at its highest headings, then
+    between blocks (paragraphs, lists, tables, code), then lines, sentences and words; neighbouring small parts are joined again
+    as long as they fit. A heading stays with what follows it, where both together take at most an eighth more. `table`: so too,
+    but a table never shares a chunk with anything but the heading above it. `page`: so too, but no chunk holds text of two
+    pages. `parent`: parts of at most `parent_tokens` are divided so, and no chunk reaches across two of them. `sentence`: whole
+    sentences until `tokens` are reached. `fixed`: words until they are reached, whatever they are.
+
+    With `overlap`, a chunk also begins with up to that many tokens of the text before it, of the same section but for `fixed`.
     """
     measure = _counter(count_tokens)
-    sized = [
-        part
-        for block in blocks(document.text)
-        for part in _cut(document.text, replace(block, tokens=measure(document.text[block.start : block.end])), tokens, measure)
-    ]
-    groups = _divide(sized, tokens)
+    text = document.text
+    found = list(blocks(text))
+    units: Iterable[Block]
+    if method == "fixed":
+        units = _words(text, found)
+    elif method == "sentence":
+        units = _sentences(text, found)
+    else:
+        units = _within(text, found, document.pages if method == "page" else ())
+    sized = [part for unit in units for part in _cut(text, _measured(text, unit, measure), tokens, measure)]
+    groups = _grouped(sized, document, tokens=tokens, method=method, parent_tokens=parent_tokens)
     chunks = []
     first = 0
     for group in groups:
-        begin = _reach_back(sized, first, overlap)
-        members = sized[begin : first + len(group)]
-        start, end = members[0].start, members[-1].end
-        chunks.append(
-            Chunk(
-                id=f"{document.id}#{start}-{end}",
-                document=document.id,
-                text=document.text[start:end],
-                start=start,
-                end=end,
-                headings=_common([block.path for block in group]),
-                tokens=sum(block.tokens for block in members),
-            )
-        )
+        begin = _reach_back(sized, first, overlap, anywhere=method == "fixed")
+        chunks.append(_chunk(document, sized[begin : first + len(group)], paths=[block.path for block in group]))
         first += len(group)
     return chunks
 
 
-def embedded_text(title: str, chunk: Chunk) -> str:
-    """What is embedded and searched in full text: title, heading path and the chunk; a name the chunk begins with only once."""
+def parents(document: Document, *, tokens: int, parent_tokens: int, count_tokens: Callable[[str], int]) -> list[Chunk]:
+    """The parts that the chunks of `parent` are divided from, in order: what is given where one of its chunks was found."""
+    measure = _counter(count_tokens)
+    sized = [
+        part
+        for block in blocks(document.text)
+        for part in _cut(document.text, _measured(document.text, block, measure), tokens, measure)
+    ]
+    return [_chunk(document, group, paths=[block.path for block in group]) for group in _divide(sized, parent_tokens)]
+
+
+def embedded_text(title: str, chunk: Chunk, *, context: str = "") -> str:
+    """What is embedded and searched in full text: title, heading path, context, chunk; a name that it begins with only once."""
     names = list(dict.fromkeys(name for name in (title, *chunk.headings) if name))
     head = chunk.text[:200]
-    return "\n".join([" > ".join(name for name in names if name not in head), chunk.text]).lstrip("\n")
+    lines = [" > ".join(name for name in names if name not in head), context, chunk.text]
+    return "\n".join(line for line in lines if line)
 
 
-# --- blocks -------------------------------------------------------------------------------------------------------------
+def table_heads(document: Document, chunks: Sequence[Chunk]) -> dict[str, str]:
+    """Chunk id -> the head of the table that the chunk begins within, which stands in an earlier chunk."""
+    tables = [block for block in blocks(document.text) if block.whole and document.text.startswith("|", block.start)]
+    starts = [table.start for table in tables]
+    heads = {}
+    for one in chunks:
+        at = bisect_right(starts, one.start) - 1
+        if at >= 0 and tables[at].start < one.start < tables[at].end:
+            heads[one.id] = document.text[tables[at].start : tables[at].end].split("\n", 1)[0]
+    return heads
 
 
-def blocks(text: str) -> Iterator[Block]:
-    """The blocks of Markdown text in order; only blank lines lie between them."""
-    path: list[tuple[int, str]] = []
-    for start, end, kind, level in _runs(text):
-        if level:
-            title = text[start:end].split("\n")[0] if kind == "setext" else (_atx(text[start:end]) or (0, ""))[1]
-            path = [*((depth, name) for depth, name in path if depth < level), (level, title.strip())]
-        yield Block(start, end, level, tuple(name for _, name in path if name), kind == "whole")
+def _chunk(document: Document, members: Sequence[Block], *, paths: Sequence[tuple[str, ...]]) -> Chunk:
+    start, end = members[0].start, members[-1].end
+    return Chunk(
+        id=f"{document.id}#{start}-{end}",
+        document=document.id,
+        text=document.text[start:end],
+        start=start,
+        end=end,
+        headings=_common(paths),
+        tokens=_size(members),
+    )
 
 
-def _runs(text: str) -> Iterator[tuple[int, int, str, int]]:
-    """(start, end, kind, heading level) of runs of lines: "text", "whole" (fence, table, front matter), "atx", "setext"."""
-    lines = _lines(text)
-    open_fences: set[str] = set()  # fences known to have no end further down
-    at = 0
-    while at < len(lines):
-        start, end = lines[at]
-        line = text[start:end]
-        if not line.strip():
-            at += 1
-            continue
-        stop, kind, level = at + 1, "text", 0
-        if fence := _FENCE.match(line):
-            stop, kind = _closing(text, lines, at, fence.group(1), open_fences), "whole"
-        elif at == 0 and line.rstrip() == "---" and (close := _matter(text, lines)):
-            stop, kind = close, "whole"
-        elif heading := _atx(line):
-            kind, level = "atx", heading[0]
-        elif _is_setext(text, lines, at):
-            stop, kind, level = at + 2, "setext", 1 if "=" in text[slice(*lines[at + 1])] else 2
+# --- units --------------------------------------------------------------------------------------------------------------
+
+
+def _words(text: str, found: Sequence[Block]) -> Iterator[Block]:
+    for block in found:
+        for word in _WORD.finditer(text, block.start, block.end):
+            yield replace(block, start=word.start(), end=word.end(), level=0)
+
+
+def _sentences(text: str, found: Sequence[Block]) -> Iterator[Block]:
+    for block in found:
+        for start, end in _sentence_parts(text, block.start, block.end):
+            yield replace(block, start=start, end=end)
+
+
+def _within(text: str, found: Sequence[Block], pages: Sequence[int]) -> Iterator[Block]:
+    """Blocks, parted where a page begins within one."""
+    for block in found:
+        cuts = [block.start, *(at for at in pages if block.start < at < block.end), block.end]
+        for start, end in _trimmed(text, list(pairwise(cuts))):
+            yield replace(block, start=start, end=end)
+
+
+def _grouped(
+    sized: Sequence[Block], document: Document, *, tokens: int, method: Method, parent_tokens: int
+) -> list[list[Block]]:
+    """Runs of parts that become one chunk each."""
+    if method in ("fixed", "sentence"):
+        return [group for group in _pack(sized, tokens) if group]
+    if method == "parent":
+        return [group for parent in _divide(sized, max(parent_tokens, tokens)) for group in _divide(parent, tokens)]
+    if method == "page":
+        by_page = groupby(sized, key=lambda block: bisect_right(document.pages, block.start))
+        return [group for _, page in by_page for group in _divide(list(page), tokens)]
+    if method == "table":
+        return _tables_apart(sized, document.text, tokens)
+    return _divide(sized, tokens)
+
+
+def _tables_apart(sized: Sequence[Block], text: str, tokens: int) -> list[list[Block]]:
+    """Tables by themselves, each under the headings right above it."""
+    divided: list[list[Block]] = []
+    above: list[Block] = []
+    for is_table, run in groupby(sized, key=lambda block: block.whole and text.startswith("|", block.start)):
+        parts = list(run)
+        if is_table:
+            groups = _pack([*above, *parts], tokens)
+            above = []
         else:
-            table = line.lstrip().startswith("|")
-            while stop < len(lines) and _continues(text, lines, stop, table=table):
-                stop += 1
-            kind = "whole" if table else "text"
-        end = lines[stop - 1][1]
-        yield start, start + len(text[start:end].rstrip()), kind, level
-        at = stop
-
-
-def _lines(text: str) -> list[tuple[int, int]]:
-    """(start, end without the line break) of every line."""
-    spans = []
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
-        spans.append((start, end))
-        start = end + 1
-    return spans
-
-
-def _atx(line: str) -> tuple[int, str] | None:
-    match = _ATX.match(line)
-    return (len(match.group(1)), match.group(2) or "") if match else None
-
-
-def _is_setext(text: str, lines: Sequence[tuple[int, int]], at: int) -> bool:
-    below = at + 1 < len(lines) and _SETEXT.match(text[slice(*lines[at + 1])])
-    return bool(below) and not text[slice(*lines[at])].lstrip().startswith(("|", "-", "*", "+", ">"))
-
-
-def _closing(text: str, lines: Sequence[tuple[int, int]], at: int, fence: str, open_fences: set[str]) -> int:
-    """The line after the fence's end; a fence that never closes is one line, so that the rest keeps its structure."""
-    if any(fence.startswith(known) for known in open_fences):
-        return at + 1
-    for stop in range(at + 1, len(lines)):
-        line = text[slice(*lines[stop])].strip()
-        if line.startswith(fence) and not line.strip(fence[0]):
-            return stop + 1
-    open_fences.add(fence)
-    return at + 1
-
-
-def _matter(text: str, lines: Sequence[tuple[int, int]]) -> int:
-    """The line after front matter, 0 where there is none."""
-    for stop in range(1, len(lines)):
-        if text[slice(*lines[stop])].rstrip() == "---":
-            return stop + 1
-    return 0
-
-
-def _continues(text: str, lines: Sequence[tuple[int, int]], at: int, *, table: bool) -> bool:
-    line = text[slice(*lines[at])]
-    if not line.strip() or _FENCE.match(line) or _atx(line):
-        return False
-    return line.lstrip().startswith("|") == table and (table or not _is_setext(text, lines, at))
+            last = next((at for at in range(len(parts), 0, -1) if not parts[at - 1].level), 0)
+            groups, above = _divide(parts[:last], tokens), parts[last:]
+        divided.extend(groups)
+    return [*divided, *_divide(above, tokens)]
 
 
 # --- sizes --------------------------------------------------------------------------------------------------------------
@@ -176,6 +170,10 @@ def _counter(count_tokens: Callable[[str], int]) -> Callable[[str], int]:
     """Tokens of a text without the special ones that the embedder puts around it, so that blocks add up."""
     special = count_tokens("")
     return lambda text: max(count_tokens(text) - special, len(text) // _CHARACTERS_PER_TOKEN)
+
+
+def _measured(text: str, block: Block, measure: Callable[[str], int]) -> Block:
+    return replace(block, tokens=measure(text[block.start : block.end]))
 
 
 def _cut(text: str, block: Block, tokens: int, measure: Callable[[str], int]) -> list[Block]:
@@ -192,7 +190,7 @@ def _cut(text: str, block: Block, tokens: int, measure: Callable[[str], int]) ->
 
 
 def _line_parts(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    return _trimmed(text, [(start + first, start + last) for first, last in _lines(text[start:end])])
+    return _trimmed(text, [(start + first, start + last) for first, last in lines_of(text[start:end])])
 
 
 def _sentence_parts(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -250,11 +248,14 @@ def _divide(parts: Sequence[Block], tokens: int) -> list[list[Block]]:
 def _pack(parts: Sequence[Block], tokens: int) -> list[list[Block]]:
     """Greedily in order."""
     packed: list[list[Block]] = [[]]
+    size = 0
     for block in parts:
         current = packed[-1]
-        if current and _size(current) + block.tokens > tokens and not _leads(current, [block], tokens):
+        if current and size + block.tokens > tokens and not _leads(current, [block], tokens):
             packed.append([])
+            size = 0
         packed[-1].append(block)
+        size += block.tokens
     return packed
 
 
@@ -267,10 +268,10 @@ def _size(group: Sequence[Block]) -> int:
     return sum(block.tokens for block in group)
 
 
-def _reach_back(parts: Sequence[Block], first: int, overlap: int) -> int:
-    """Index of the earliest block before `first`, in the same section, that `overlap` tokens still reach."""
+def _reach_back(parts: Sequence[Block], first: int, overlap: int, *, anywhere: bool = False) -> int:
+    """Index of the earliest block before `first`, in the same section or `anywhere`, that `overlap` tokens still reach."""
     begin = first
-    while begin and parts[begin - 1].path == parts[first].path and not parts[begin].level:
+    while begin and (anywhere or (parts[begin - 1].path == parts[first].path and not parts[begin].level)):
         overlap -= parts[begin - 1].tokens
         if overlap < 0:
             break

@@ -9,28 +9,27 @@ from pathlib import PurePosixPath
 
 from charset_normalizer import from_bytes
 
-_OFFICE = frozenset({"doc", "docx", "odp", "ods", "odt", "pdf", "ppt", "pptx", "xls", "xlsx", "epub", "msg"})
-_PICTURES = frozenset({"bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"})
-_ARCHIVES = frozenset({"7z", "gz", "rar", "tar", "tgz", "xz", "zip"})
 _MARKDOWN = frozenset({"markdown", "md", "mdown", "mdx"})
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"PK\x03\x04", "zip"),
-    (b"PK\x05\x06", "zip"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole"),
-    (b"{\\rtf", "rtf"),
-    (b"\x89PNG\r\n", "image"),
-    (b"\xff\xd8\xff", "image"),
-    (b"GIF8", "image"),
-    (b"II*\x00", "image"),
-    (b"MM\x00*", "image"),
-    (b"\x1f\x8b", "archive"),
-    (b"7z\xbc\xaf", "archive"),
-    (b"Rar!", "archive"),
-    (b"\xfd7zXZ", "archive"),
+_MAGIC: tuple[tuple[bytes, str, str], ...] = (
+    (b"PK\x03\x04", "zip", ""),
+    (b"PK\x05\x06", "zip", ""),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole", ""),
+    (b"{\\rtf", "rtf", ""),
+    (b"\x89PNG\r\n", "image", "image/png"),
+    (b"\xff\xd8\xff", "image", "image/jpeg"),
+    (b"GIF8", "image", "image/gif"),
+    (b"II*\x00", "image", "image/tiff"),
+    (b"MM\x00*", "image", "image/tiff"),
+    (b"\x1f\x8b", "archive", ""),
+    (b"7z\xbc\xaf", "archive", ""),
+    (b"Rar!", "archive", ""),
+    (b"\xfd7zXZ", "archive", ""),
+    (b"version https://git-lfs.github.com/spec/", "placeholder", ""),
 )
-_MAIL = re.compile(
-    r"(?:(?:From|Received|Return-Path|Delivered-To|MIME-Version|Message-ID|Date|Subject|To): .*\r?\n(?:[ \t].*\r?\n)*){3}", re.I
-)
+_PDF = re.compile(rb"(?:\A|[\r\n])\s*%PDF-\d\.\d")
+_HEADER = rb"(?:From|Received|Return-Path|Delivered-To|MIME-Version|Message-ID|Date|Subject|To|X-[\w-]+):"
+_MAIL = re.compile(rb"(?:" + _HEADER + rb" .*\r?\n(?:[ \t].*\r?\n)*){3}", re.I)
+_MAILBOX = re.compile(rb"From \S+ .*\d\r?\n" + _HEADER, re.I)
 _ONE_BYTE = ["cp1252", "cp1251", "cp1253"]
 _LEGACY = [*_ONE_BYTE, "cp932", "euc_jp", "gb18030", "big5", "cp949"]
 """Legacy encodings told apart; with all of them, short Western texts are taken for exotic ones. Mostly ASCII means Western."""
@@ -39,24 +38,35 @@ _PROSE = frozenset("\t\n\r\f\x1b")
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """`format` is what the content is: `md`, `text`, `html`, `xml`, `csv`, `eml`, `rtf`, `pdf`, `zip` or `ole` (containers),
-    `image`, `archive`, `mislabelled` (plain text under a binary name) or `unknown`. `text` is set for textual formats."""
+    """`format` is what the content is: `md`, `text`, `html`, `xml`, `csv`, `eml`, `mbox`, `rtf`, `pdf`, `zip` or `ole`
+    (containers), `image`, `archive` (of a kind that is not unpacked), `placeholder` (Git LFS) or `unknown`. `text` is set for
+    textual formats."""
 
     format: str
     text: str | None = None
     encoding: str = ""
+    mime: str = ""
+    """Of pictures."""
 
 
 def detect(data: bytes, *, name: str) -> Detected:
-    """The format of `data`. The name only tells dialects of plain text apart (Markdown, CSV), which content cannot."""
+    """The format of `data`. The name only tells dialects of plain text apart (Markdown, CSV, mail), which content cannot."""
     suffix = PurePosixPath(name).suffix.lower().lstrip(".")
-    if b"%PDF-" in data[:1024]:
+    if _PDF.search(data[:1024]):
         return Detected("pdf")
-    for magic, kind in _MAGIC:
+    for magic, kind, mime in _MAGIC:
         if data.startswith(magic):
-            return Detected(kind)
+            return Detected(kind, mime=mime)
     if data[257:262] == b"ustar":
         return Detected("archive")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return Detected("image", mime="image/webp")
+    if data[:2] == b"BM" and int.from_bytes(data[2:6], "little") == len(data):
+        return Detected("image", mime="image/bmp")
+    if _MAILBOX.match(data):
+        return Detected("mbox")
+    if _MAIL.match(data[:8192]) and suffix not in _MARKDOWN:
+        return Detected("eml")
     decoded = decode(data)
     if decoded is None:
         return Detected("unknown")
@@ -72,15 +82,13 @@ def detect(data: bytes, *, name: str) -> Detected:
         return Detected("html", text, encoding)
     if suffix in ("csv", "tsv"):
         return Detected("csv", text, encoding)
-    if suffix == "eml" or _MAIL.match(text[:4096]):
-        return Detected("eml", text, encoding)
-    if suffix in _OFFICE | _PICTURES | _ARCHIVES:
-        return Detected("mislabelled", text, encoding)
+    if suffix == "eml":
+        return Detected("eml")
     return Detected("text", text, encoding)
 
 
 def decode(data: bytes) -> tuple[str, str] | None:
-    """Text and encoding, or None for what is no text. A byte-order mark is dropped; nothing else is changed."""
+    """Text and encoding, or None for what is no text. A byte-order mark is dropped, NUL becomes SUB."""
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8-sig"),
         (codecs.BOM_UTF32_LE, "utf-32"),
@@ -90,8 +98,11 @@ def decode(data: bytes) -> tuple[str, str] | None:
     ):
         if data.startswith(mark):
             return data.decode(encoding, errors="replace"), encoding
-    if b"\x00" in data:
-        return None
+    wide = _unmarked_utf_16(data[:4096])
+    if wide:
+        text = data.decode(wide, errors="replace")
+        return (text, wide) if _printable(text) else None
+    data = data.replace(b"\x00", b"\x1a")  # what ASCII has for a character that went wrong
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -112,6 +123,15 @@ def _guess(data: bytes) -> tuple[str, str] | None:
     return (text, "cp1252") if _printable(text) else None
 
 
+def _unmarked_utf_16(sample: bytes) -> str:
+    """UTF-16 without a byte-order mark, told by every other byte being zero; empty for anything else."""
+    half = len(sample) // 2
+    first, second = sample[: 2 * half : 2].count(0), sample[1 : 2 * half : 2].count(0)
+    if half > 3 and 20 * first < half < 2 * second:
+        return "utf-16-le"
+    return "utf-16-be" if half > 3 and 20 * second < half < 2 * first else ""
+
+
 def _line(line: bytes) -> str:
     try:
         return line.decode("utf-8")
@@ -120,7 +140,7 @@ def _line(line: bytes) -> str:
 
 
 def _printable(text: str) -> bool:
-    """At most 2 % control characters: what prose, tables and code keep under, and binary data does not."""
+    """At most 2 % control characters, or one: what prose, tables and code keep under, and binary data does not."""
     sample = text[: 1 << 16]
     odd = sum(1 for character in sample if character < " " and character not in _PROSE)
-    return odd * 50 <= len(sample)
+    return odd * 50 <= max(50, len(sample))

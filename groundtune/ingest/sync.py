@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import dataclasses
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 from sqlalchemy import delete, select
 
 from groundtune.access.policy import Policy
 from groundtune.access.register import AccessRegister
-from groundtune.errors import BadDocument, UsageError
-from groundtune.index.lance import INDEX_VERSION, LanceIndex
-from groundtune.index.versions import IndexVersions
-from groundtune.ingest.chunk import CHUNK_VERSION, chunk, embedded_text
-from groundtune.ingest.parse import LASTING, PARSE_VERSION, Limits, Parser, failure
-from groundtune.interfaces import Embedder, Progress
+from groundtune.errors import UsageError
+from groundtune.index.versions import IndexVersions, index_class
+from groundtune.ingest.embedding import Embedded, embed, origin_of
+from groundtune.ingest.parse import Limits
+from groundtune.ingest.reading import Read, limits_of, read_all
+from groundtune.interfaces import Embedder, Held, Index, LanguageModel, Progress
+from groundtune.models import load_model
 from groundtune.sources.files import FileItem, FilesSource
-from groundtune.store import lineage
 from groundtune.store.tables import documents
 from groundtune.store.workspace import Workspace
-from groundtune.types import NOBODY, Chunk, Document, Entry
+from groundtune.types import NOBODY, Entry
 
-EMBED_VERSION: Final = 1
-_BATCH = 32  # chunks of one document that are embedded together
 _COMMIT = 20_000  # chunks that enter the index in one commit
 
 
@@ -44,6 +36,10 @@ class SyncReport:
     unchanged: int
     failed: tuple[tuple[str, str], ...]
     """(document, named reason and detail) of those without text; none of them is searched."""
+    partial: tuple[tuple[str, str], ...]
+    """(document, what in it could not be read and why) of those that are searched without it."""
+    moved: tuple[tuple[str, str], ...]
+    """(before, now) of documents that have another name and the same content; counted as removed and added too."""
     unreadable: tuple[str, ...]
     """Documents that nobody may read: no rule matches, or the sidecar is faulty."""
     problems: tuple[tuple[str, str], ...]
@@ -52,17 +48,6 @@ class SyncReport:
     """Documents that are searched."""
     chunks: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """One document after reading: its row in the database, and whether it has text."""
-
-    row: dict[str, Any]
-
-    @property
-    def ok(self) -> bool:
-        return bool(self.row["status"] == "ok")
 
 
 def sync(
@@ -78,7 +63,7 @@ def sync(
     no text is reported and does not stop the others.
     """
     started = time.perf_counter()
-    show = progress or _unseen
+    show = progress or unseen
     if not workspace.config.documents:
         raise UsageError(
             "the workspace has no documents.",
@@ -90,12 +75,14 @@ def sync(
         before = _rows(workspace)
         gone = sorted(before.keys() - {item.id for item in items})
         unreadable, problems = _settle_access(workspace, items, gone)
-        read = _read_all(workspace, items, limits or Limits(), show)
+        read = read_all(workspace, items, before=before, limits=limits or limits_of(workspace), progress=show)
+        writer = load_model(workspace.config.model) if workspace.config.chunking.context == "model" else None
         versions = IndexVersions(workspace.state / "index", database=workspace.database)
-        number, index = versions.prepare(_origin(workspace, embedder))
+        number, index = versions.prepare(_origin(workspace, embedder, writer))
         held = index.held()
-        stale = [id for id, one in read.items() if one.ok and held.get(id, ("", 0))[0] != one.row["artefact"]]
-        vectors = _embed(workspace, stale, read, embedder, show)
+        stale = [id for id, one in read.items() if one.ok and _differs(held.get(id), one.row)]
+        rows = [read[id].row for id in stale]
+        vectors = embed(workspace, rows, embedder=embedder, writer=writer, progress=show)
         _write_rows(workspace, read, gone, before)
         _update_index(index, workspace, read, held, vectors)
         versions.switch(number)
@@ -108,6 +95,8 @@ def sync(
             removed=len(gone),
             unchanged=len(known) - changed,
             failed=tuple((id, one.row["reason"]) for id, one in read.items() if not one.ok),
+            partial=tuple((id, row["reason"]) for id, row in good.items() if row["reason"]),
+            moved=_moved(before, gone, good),
             unreadable=tuple(unreadable),
             problems=tuple(problems),
             documents=len(good),
@@ -116,7 +105,27 @@ def sync(
         )
 
 
-def _unseen(stage: str, done: int, total: int) -> None:
+def rebuild(workspace: Workspace, *, embedder: Embedder, progress: Progress | None = None) -> int:
+    """Build the index anew from the stored parses, beside the current one, and switch to it; returns its chunks.
+
+    No file is read and nothing is embedded that is stored. What the old version still held on the disk goes with it. Raises
+    NotFound when a stored parse is lost; `sync` makes it again.
+    """
+    show = progress or unseen
+    with workspace.lock():
+        rows = [row for row in _rows(workspace).values() if row["status"] == "ok"]
+        writer = load_model(workspace.config.model) if workspace.config.chunking.context == "model" else None
+        versions = IndexVersions(workspace.state / "index", database=workspace.database)
+        number, index = versions.begin(_origin(workspace, embedder, writer))
+        vectors = embed(workspace, rows, embedder=embedder, writer=writer, progress=show)
+        for part in _portions({row["id"]: entries_of(row, vectors[row["id"]]) for row in rows}):
+            index.replace(part)
+        index.settle()
+        versions.switch(number)
+        return index.count()
+
+
+def unseen(stage: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -135,150 +144,51 @@ def _settle_access(
     return unreadable, [(id, ruling.problem) for id, ruling in rulings.items() if ruling.problem]
 
 
-def _read_all(workspace: Workspace, items: Sequence[FileItem], limits: Limits, show: Progress) -> dict[str, _Read]:
-    read = {}
-    with Parser(limits) as parser:
-        for done, item in enumerate(items, start=1):
-            read[item.id] = _read(workspace, item, parser)
-            show("parse", done, len(items))
-    return read
+def _moved(
+    before: Mapping[str, Mapping[str, Any]], gone: Sequence[str], good: Mapping[str, Mapping[str, Any]]
+) -> tuple[tuple[str, str], ...]:
+    """Pairs of a document that is gone and one that is new with the same content, each in one pair at most."""
+    new: dict[str, list[str]] = {}
+    for id in sorted(good.keys() - before.keys(), reverse=True):
+        new.setdefault(good[id]["content_hash"], []).append(id)
+    left = [id for id in gone if new.get(before[id]["content_hash"])]
+    return tuple((id, new[before[id]["content_hash"]].pop()) for id in left if new[before[id]["content_hash"]])
 
 
-def _read(workspace: Workspace, item: FileItem, parser: Parser) -> _Read:
-    row = {
-        "id": item.id,
-        "title": "",
-        "format": "",
-        "content_hash": "",
-        "modified": item.modified,
-        "size": item.size,
-        "status": "failed",
-        "reason": "",
-        "artefact": "",
-    }
-    try:
-        data = _bytes(item, parser.limits)
-        row["content_hash"] = hashlib.sha256(data).hexdigest()
-        parsed = _parsed(workspace, item.id, data, parser)
-    except BadDocument as error:
-        return _Read(row | {"reason": f"{error.message} {error.remedy}"})
-    if "reason" in parsed:
-        return _Read(row | {"reason": parsed["reason"]})
-    artefact = workspace.artefacts.put_json(parsed)
-    return _Read(row | {"title": parsed["title"], "format": parsed["format"], "status": "ok", "artefact": artefact})
-
-
-def _bytes(item: FileItem, limits: Limits) -> bytes:
-    if item.size > limits.input:
-        raise failure(item.id, "too large", f"{item.size:,} bytes; the limit is {limits.input:,}")
-    try:
-        return item.path.read_bytes()
-    except OSError as error:
-        raise failure(item.id, "unreadable", error.strerror or str(error)) from error
-
-
-def _parsed(workspace: Workspace, id: str, data: bytes, parser: Parser) -> dict[str, Any]:
-    """Title, text, format and metadata, or a reason that these bytes will always give; both are stored.
-
-    Raises BadDocument for the reasons that another try may not give.
-    """
-
-    def make() -> dict[str, Any]:
-        try:
-            document = parser.parse_bytes(data, id=id)
-        except BadDocument as error:
-            if error.reason not in LASTING:
-                raise
-            return {"reason": f"{error.message} {error.remedy}"}
-        return {
-            "title": document.title,
-            "text": document.text,
-            "format": document.format,
-            "metadata": dict(document.metadata),
-        }
-
-    key = {
-        "content": hashlib.sha256(data).hexdigest(),
-        "name": PurePosixPath(id).name,
-        "limits": dataclasses.asdict(parser.limits),
-        "parser": version("kreuzberg"),
-    }
-    parsed: dict[str, Any] = workspace.stages.run("parse", version=PARSE_VERSION, key=key, make=make)
-    return parsed
-
-
-def stored_document(workspace: Workspace, row: Mapping[str, Any]) -> Document:
-    """The document of a row of the database, from its stored parse. Raises NotFound when the parse is gone or damaged."""
-    parsed = workspace.artefacts.get_json(row["artefact"])
-    return Document(
-        id=row["id"],
-        title=parsed["title"],
-        text=parsed["text"],
-        content_hash=row["content_hash"],
-        format=parsed["format"],
-        modified=row["modified"],
-        metadata=parsed["metadata"],
-    )
-
-
-def _embed(
-    workspace: Workspace, names: Sequence[str], read: Mapping[str, _Read], embedder: Embedder, show: Progress
-) -> dict[str, list[tuple[Chunk, str, np.ndarray]]]:
-    """Chunks of the named documents with the text that stands for them and its vector.
-
-    Batches never cross documents, so that a vector depends on its document alone and not on what was synced with it.
-    """
-    settings = workspace.config.chunking
-    cut: dict[str, list[Chunk]] = {}
-    texts: dict[str, dict[str, str]] = {}
-    for name in names:
-        document = stored_document(workspace, read[name].row)
-        cut[name] = chunk(document, tokens=settings.tokens, overlap=settings.overlap, count_tokens=embedder.count_tokens)
-        texts[name] = {f"{number:07}": embedded_text(document.title, one) for number, one in enumerate(cut[name])}
-    total = sum(map(len, cut.values()))
-    done = 0
-    embedded = {}
-    for name in names:
-        wanted = texts[name]
-
-        def compute(ids: list[str], wanted: dict[str, str] = wanted) -> list[str]:
-            return [_packed(vector) for vector in embedder.embed([wanted[id] for id in ids])]
-
-        key = {"embedder": embedder.fingerprint}
-        found = workspace.stages.map("embed", version=EMBED_VERSION, key=key, items=wanted, batch_size=_BATCH, compute=compute)
-        embedded[name] = [(one, wanted[id], _unpacked(found[id])) for one, id in zip(cut[name], sorted(wanted), strict=True)]
-        done += len(wanted)
-        show("embed", done, total)
-    return embedded
-
-
-def _write_rows(workspace: Workspace, read: Mapping[str, _Read], gone: Sequence[str], before: Mapping[str, Any]) -> None:
+def _write_rows(workspace: Workspace, read: Mapping[str, Read], gone: Sequence[str], before: Mapping[str, Any]) -> None:
     changed = [one.row for id, one in read.items() if not one.row.items() <= before.get(id, {}).items()]
     with workspace.database.begin() as connection:
         workspace.database.upsert(connection, documents, changed)
         for start in range(0, len(gone), 500):
             connection.execute(delete(documents).where(documents.c.id.in_(gone[start : start + 500])))
-    for row in changed:
-        if row["artefact"]:
-            lineage.record(workspace.database, child=row["artefact"], parents=[row["id"]], relation="parsed from")
+
+
+def _differs(held: Held | None, row: Mapping[str, Any]) -> bool:
+    """Whether the index holds another text of the document than the row says, or another time of change."""
+    return held is None or (held.revision, held.modified) != (row["artefact"], row["modified"])
 
 
 def _update_index(
-    index: LanceIndex,
+    index: Index,
     workspace: Workspace,
-    read: Mapping[str, _Read],
-    held: Mapping[str, tuple[str, int]],
-    vectors: Mapping[str, Sequence[tuple[Chunk, str, np.ndarray]]],
+    read: Mapping[str, Read],
+    held: Mapping[str, Held],
+    vectors: Mapping[str, Sequence[Embedded]],
 ) -> None:
     audiences = {id: row["audience_id"] for id, row in _rows(workspace).items()}
     changes: dict[str, list[Entry]] = {id: [] for id in held if id not in read or not read[id].ok}
     for id, parts in vectors.items():
-        row = read[id].row
-        changes[id] = [Entry(one, row["title"], text, row["artefact"], audiences[id], vector) for one, text, vector in parts]
+        changes[id] = entries_of(read[id].row | {"audience_id": audiences[id]}, parts)
     for part in _portions(changes):
         index.replace(part)
-    index.assign({id: audiences[id] for id in held if id not in changes and held[id][1] != audiences[id]})
+    index.assign({id: audiences[id] for id in held if id not in changes and held[id].audience != audiences[id]})
     index.settle()
+
+
+def entries_of(row: Mapping[str, Any], parts: Sequence[Embedded]) -> list[Entry]:
+    """What the index holds of a document with this row."""
+    about = {"title": row["title"], "revision": row["artefact"], "format": row["format"], "modified": row["modified"]}
+    return [Entry(one.chunk, text=one.text, vector=one.vector, audience=row["audience_id"], **about) for one in parts]
 
 
 def _portions(changes: Mapping[str, list[Entry]]) -> Iterator[dict[str, list[Entry]]]:
@@ -292,25 +202,13 @@ def _portions(changes: Mapping[str, list[Entry]]) -> Iterator[dict[str, list[Ent
         yield portion
 
 
-def _origin(workspace: Workspace, embedder: Embedder) -> dict[str, Any]:
+def _origin(workspace: Workspace, embedder: Embedder, writer: LanguageModel | None) -> dict[str, Any]:
     """All settings that every row of an index shares."""
-    return {
-        "index": INDEX_VERSION,
-        "chunk": CHUNK_VERSION,
-        "chunking": workspace.config.chunking.model_dump(),
-        "embedder": embedder.fingerprint,
-        "dimensions": embedder.dimensions,
-    }
+    backend = workspace.config.index.backend
+    of_index = {"backend": backend, "index": index_class(backend).layout}
+    return of_index | origin_of(workspace, embedder=embedder, writer=writer)
 
 
 def _rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
     with workspace.database.connect() as connection:
         return {row["id"]: dict(row) for row in connection.execute(select(documents).order_by(documents.c.id)).mappings()}
-
-
-def _packed(vector: np.ndarray) -> str:
-    return base64.b64encode(np.asarray(vector, dtype="<f4").tobytes()).decode("ascii")
-
-
-def _unpacked(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), dtype="<f4")

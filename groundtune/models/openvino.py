@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from groundtune.errors import MissingExtra, ModelFailure, UsageError
-from groundtune.interfaces import LanguageModel
+from groundtune.interfaces import LanguageModel, Pieces
 from groundtune.models import adapter as adapters
 from groundtune.models import weights
 from groundtune.models.hf import HfModel
@@ -35,6 +35,9 @@ PROPERTIES: dict[str, Any] = {
     "KV_CACHE_PRECISION": "f32",
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
 }
+
+_HALF = "\N{REPLACEMENT CHARACTER}"
+"""What a letter decodes to of which some bytes are still missing."""
 
 MAX_BATCHED_TOKENS = 4096
 """Prompt tokens computed at once; OpenVINO's default of 256 took 15 % more processor time."""
@@ -80,20 +83,10 @@ class OpenVinoModel:
         self._lock = threading.Lock()
 
     def generate(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Generation]:
-        if max_new_tokens < 1:
-            raise UsageError(f"max_new_tokens is {max_new_tokens}; an answer needs at least one token.", subject=self.name)
-        prompts = [self._tokenizer.render_ids(conversation) for conversation in conversations]
-        for prompt in prompts:
-            check_window(prompt, max_new_tokens=max_new_tokens, window=self._limit, model=self.name)
+        prompts = [self._prompt(conversation, max_new_tokens) for conversation in conversations]
         if not prompts:
             return []
-        config = self._genai.GenerationConfig(
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            stop_token_ids=set(self._tokenizer.stop_ids),
-            eos_token_id=self._tokenizer.stop_ids[0],
-            apply_chat_template=False,
-        )
+        config = self._config(max_new_tokens)
         tensors = [self._openvino.Tensor(np.array([prompt], dtype=np.int64)) for prompt in prompts]
         try:
             with self._lock:
@@ -102,8 +95,55 @@ class OpenVinoModel:
             raise ModelFailure(f"OpenVINO could not answer: {error}", subject=self.name) from error
         return [self._generation(prompt, result) for prompt, result in zip(prompts, results, strict=True)]
 
+    def stream(self, conversation: Sequence[Message], *, max_new_tokens: int) -> Pieces:
+        """Pieces as they are decoded; other requests wait until it ends or is closed."""
+        prompt = self._prompt(conversation, max_new_tokens)
+        tensor = self._openvino.Tensor(np.array([prompt], dtype=np.int64))
+        ids: list[int] = []
+        shown, stopped = "", False
+        with self._lock:
+            handle = self._pipeline.add_request(0, tensor, self._config(max_new_tokens))
+            try:
+                while self._pipeline.has_non_finished_requests():
+                    self._pipeline.step()
+                    for output in handle.read().values() if handle.can_read() else ():
+                        ids += output.generated_ids
+                        stopped = output.finish_reason == self._genai.GenerationFinishReason.STOP
+                    text = self._tokenizer.decode(ids).lstrip()
+                    if len(text) > len(shown) and not text.endswith(_HALF):
+                        yield text[len(shown) :]
+                        shown = text
+            except RuntimeError as error:
+                raise ModelFailure(f"OpenVINO could not answer: {error}", subject=self.name) from error
+            finally:
+                if self._pipeline.has_non_finished_requests():  # nobody reads on
+                    handle.cancel()
+                    while self._pipeline.has_non_finished_requests():
+                        self._pipeline.step()
+        text = self._tokenizer.decode(ids).lstrip()
+        if len(text) > len(shown):
+            yield text[len(shown) :]
+        usage = Usage(input_tokens=len(prompt), output_tokens=len(ids))
+        return Generation(text.strip(), usage, "stop" if stopped else "length")
+
     def count_tokens(self, text: str) -> int:
         return self._tokenizer.count(text)
+
+    def _prompt(self, conversation: Sequence[Message], max_new_tokens: int) -> list[int]:
+        if max_new_tokens < 1:
+            raise UsageError(f"max_new_tokens is {max_new_tokens}; an answer needs at least one token.", subject=self.name)
+        prompt = self._tokenizer.render_ids(conversation)
+        check_window(prompt, max_new_tokens=max_new_tokens, window=self._limit, model=self.name)
+        return prompt
+
+    def _config(self, max_new_tokens: int) -> Any:
+        return self._genai.GenerationConfig(
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            stop_token_ids=set(self._tokenizer.stop_ids),
+            eos_token_id=self._tokenizer.stop_ids[0],
+            apply_chat_template=False,
+        )
 
     def _generation(self, prompt: list[int], result: Any) -> Generation:
         ids = list(result.m_generation_ids[0])

@@ -47,6 +47,13 @@ def forget_old(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def forget(adapter: Path) -> None:
+    """Remove what is kept ready to serve of the weights in `adapter`."""
+    tuned = adapters.digest(adapter)[:12]
+    for path in (weights.cache() / "served").glob(f"*-{tuned}-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _convert(draft: Path, home: Path, adapter: Path | None, properties: Mapping[str, Any]) -> None:
     import openvino_genai
     from safetensors import SafetensorError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from groundtune.errors import DataError, NotFound, WorkspaceError
 
-SIDECAR = ".access.toml"
-"""Ending of the files that name a document's audience; they are no documents."""
+SIDECARS = (".access.toml", ".password")
+"""Endings of the files that name a document's audience or hold its passwords; they are no documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,17 @@ class FileItem:
     """Seconds since the epoch."""
     size: int
     """Bytes."""
+    touched: float = 0.0
+    """When anything of the file last changed, its name included; seconds since the epoch."""
+
+    @property
+    def passwords(self) -> Path:
+        """The file beside it that holds its passwords, present or not."""
+        return self.path.with_name(self.path.name + SIDECARS[1])
 
 
 class FilesSource:
-    """Every file below `root` except hidden ones, access sidecars, and links that leave the folder or lead nowhere."""
+    """Every file below `root` except hidden ones, sidecars, and links that leave the folder or lead nowhere."""
 
     name = "files"
 
@@ -50,7 +57,7 @@ class FilesSource:
         items = sorted(self._walk(self.root, self.root.resolve(), frozenset()), key=lambda item: item.id)
         if not items:
             raise DataError(
-                "the documents folder holds no documents (hidden files and *.access.toml do not count).",
+                "the documents folder holds no documents (hidden files, *.access.toml and *.password do not count).",
                 subject=str(self.root),
                 remedy="Put at least one document in.",
             )
@@ -65,7 +72,7 @@ class FilesSource:
         except PermissionError as error:
             raise WorkspaceError("may not be listed.", subject=str(folder), remedy="Grant read access to it.") from error
         for path in entries:
-            if path.name.startswith(".") or path.name.endswith(SIDECAR):
+            if path.name.startswith(".") or path.name.endswith(SIDECARS):
                 continue
             if path.is_symlink() and not _inside(path, top):
                 continue
@@ -73,7 +80,8 @@ class FilesSource:
                 yield from self._walk(path, top, seen | {real})
             elif path.is_file():
                 state = path.stat()
-                yield FileItem(path.relative_to(self.root).as_posix(), path, state.st_mtime, state.st_size)
+                touched = max(state.st_ctime, state.st_mtime)
+                yield FileItem(path.relative_to(self.root).as_posix(), path, state.st_mtime, state.st_size, touched)
 
 
 def _inside(link: Path, top: Path) -> bool:

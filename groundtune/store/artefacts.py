@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -78,6 +78,15 @@ class Artefacts:
             path.unlink(missing_ok=True)
             raise NotFound("this artefact was damaged on disk.", subject=sha, remedy="Run the command again.")
         return data
+
+    def names(self) -> Iterator[str]:
+        """The hashes of all that is stored."""
+        for folder in sorted(self.root.glob("[0-9a-f][0-9a-f]")):
+            yield from (folder.name + path.name for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+
+    def remove(self, sha: str) -> None:
+        """Take it off the disk, present or not."""
+        self.path(sha).unlink(missing_ok=True)
 
     def put_json(self, value: Any) -> str:
         return self.put_bytes(canonical_json(value))

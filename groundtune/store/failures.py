@@ -52,8 +52,14 @@ def full_disk(folder: Path) -> WorkspaceError | None:
     return disk_failure(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), folder)
 
 
-def database_failure(error: BaseException, subject: object) -> WorkspaceError:
-    """The WorkspaceError for a failure of the database driver."""
+_MADE_ANEW = (
+    "Put back a copy of it; or move it away, with the -wal and -shm beside it, and run the same command again: trained "
+    "weights are found again, documents are read and questions answered anew, and looks are counted from one."
+)
+
+
+def database_failure(error: BaseException, subject: object, *, when_damaged: str = _MADE_ANEW) -> WorkspaceError:
+    """The WorkspaceError for a failure of the database driver; `when_damaged` is the remedy for a file that is no database."""
     name = str(getattr(error, "sqlite_errorname", ""))
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         what, remedy = "is locked by another process.", "Wait until that process ends, or end it, and run the command again."
@@ -62,11 +68,7 @@ def database_failure(error: BaseException, subject: object) -> WorkspaceError:
     elif name.startswith("SQLITE_FULL"):
         what, remedy = _FULL, _FREE
     elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        what = "is damaged."
-        remedy = (
-            "Put back a copy of it; or move it away, with the -wal and -shm beside it, and run the same command again: trained "
-            "weights are found again, documents are read and questions answered anew, and looks are counted from one."
-        )
+        what, remedy = "is damaged.", when_damaged
     elif isinstance(error, sqlite3.Error):
         what, remedy = f"failed: {error}.", "See whether the disk is healthy and has space."
     else:

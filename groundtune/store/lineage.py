@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Column, select
+from sqlalchemy import Column, delete, select
 
 from groundtune.store.database import Database
 from groundtune.store.tables import lineage
+
+_IN = 400  # values in one IN list; engines limit it
 
 
 def record(database: Database, *, child: str, parents: Iterable[str], relation: str) -> None:
@@ -25,6 +27,15 @@ def ancestors(database: Database, id: str) -> set[str]:
 def descendants(database: Database, id: str) -> set[str]:
     """All that came out of `id`, directly or not; without `id` itself unless it lies on a cycle."""
     return _reached(database, id, start=lineage.c.parent, end=lineage.c.child)
+
+
+def forget(database: Database, ids: Iterable[str]) -> None:
+    """Remove every line about these ids."""
+    wanted = sorted(set(ids))
+    with database.begin() as connection:
+        for start in range(0, len(wanted), _IN):
+            some = wanted[start : start + _IN]
+            connection.execute(delete(lineage).where(lineage.c.child.in_(some) | lineage.c.parent.in_(some)))
 
 
 def _reached(database: Database, origin: str, *, start: Column[str], end: Column[str]) -> set[str]:

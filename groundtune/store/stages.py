@@ -7,19 +7,19 @@ import json
 import platform
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from groundtune.errors import NotFound
 from groundtune.interfaces import Progress
 from groundtune.store.artefacts import JSON, Artefacts, canonical_json
 from groundtune.store.database import Database
-from groundtune.store.tables import stages
+from groundtune.store.tables import lineage, stages
 
 _IN = 500  # values in one IN list; engines limit it
 
@@ -40,15 +40,31 @@ class Stages:
         self.database = database
         self.artefacts = artefacts
 
-    def run(self, stage: str, *, version: int, key: Mapping[str, Any], make: Callable[[], Any]) -> JSON:
+    def run(
+        self, stage: str, *, version: int, key: Mapping[str, Any], make: Callable[[], Any], parents: Iterable[str] = ()
+    ) -> JSON:
         """The result of `make`, computed at most once for a key. `version` is raised when the step's code changes its results.
 
-        What comes back is the stored JSON, also the first time: tuples are lists, dataclasses are tables.
+        What comes back is the stored JSON, also the first time: tuples are lists, dataclasses are tables. `parents` are what it
+        came out of; the lineage keeps that.
         """
         address = digest({"stage": stage, "version": version, "key": key})
-        for found in self._stored([address]).values():
-            return found
-        return self._make(stage, version, address, make)
+        stored = self._stored([address])
+        found = stored[address] if address in stored else self._make(stage, version, address, make)
+        self._descend([address], stage, sorted(set(parents)))
+        return found
+
+    def found(self, stage: str, *, version: int, keys: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, float]]:
+        """Which of the keys have a stored result, without reading it: id -> artefact and when it was made."""
+        addresses = {id: digest({"stage": stage, "version": version, "key": key}) for id, key in keys.items()}
+        wanted = sorted(set(addresses.values()))
+        rows: dict[str, tuple[str, float]] = {}
+        with self.database.connect() as connection:
+            for start in range(0, len(wanted), _IN):
+                chosen = select(stages.c.key, stages.c.artefact, stages.c.created)
+                for row in connection.execute(chosen.where(stages.c.key.in_(wanted[start : start + _IN]))):
+                    rows[row.key] = (row.artefact, row.created)
+        return {id: rows[address] for id, address in addresses.items() if address in rows}
 
     def map(
         self,
@@ -59,13 +75,14 @@ class Stages:
         items: Mapping[str, Any],
         batch_size: int,
         compute: Callable[[list[str]], list[Any]],
+        parents: Iterable[str] = (),
         progress: Progress | None = None,
     ) -> dict[str, JSON]:
         """Results by id, in order of id, computed in fixed batches that are cached one by one.
 
         `items` maps an id to the JSON of all that its result depends on besides `key`. Ids are sorted and cut every
         `batch_size`; a batch may change results, so its ids, their inputs and its size are part of its key, and a run that
-        was interrupted continues with the very same batches.
+        was interrupted continues with the very same batches. `parents` are what the items came out of; the lineage keeps that.
         """
         ids = sorted(items)
         batches = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
@@ -80,7 +97,28 @@ class Stages:
             results.update(zip(batch, values, strict=True))
             if progress is not None:
                 progress(stage, len(results), len(ids))
+        self._descend(addresses, stage, sorted(set(parents)))
         return results
+
+    def _descend(self, addresses: list[str], stage: str, parents: list[str]) -> None:
+        """Write into the lineage that the results at these addresses came out of `parents`."""
+        if not parents:
+            return
+        with self.database.begin() as connection:
+            for start in range(0, len(addresses), _IN):
+                chosen = select(stages.c.artefact).where(stages.c.key.in_(addresses[start : start + _IN]))
+                children = sorted(set(connection.scalars(chosen)))
+                rows = [{"child": child, "parent": parent, "relation": stage} for child in children for parent in parents]
+                self.database.insert_new(connection, lineage, rows)
+
+    def drop(self, artefacts: Iterable[str]) -> None:
+        """Forget these results and take them off the disk; whoever needs one again computes it again."""
+        wanted = sorted(set(artefacts))
+        with self.database.begin() as connection:
+            for start in range(0, len(wanted), _IN):
+                connection.execute(delete(stages).where(stages.c.artefact.in_(wanted[start : start + _IN])))
+        for artefact in wanted:
+            self.artefacts.remove(artefact)
 
     def _make(self, stage: str, version: int, address: str, make: Callable[[], Any]) -> JSON:
         started = time.perf_counter()

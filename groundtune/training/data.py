@@ -11,7 +11,7 @@ from groundtune.access.audience import conjoin, may_read, to_json
 from groundtune.errors import NotFound
 from groundtune.interfaces import Retriever
 from groundtune.store.stages import digest
-from groundtune.types import NOT_IN_DOCUMENTS, Audience, Caller, Chunk, Example, Hit, Message, Tuning
+from groundtune.types import NOT_IN_DOCUMENTS, Audience, Caller, Chunk, Example, Hit, Message, Query, Tuning
 
 Render = Callable[[Example, Sequence[Hit]], Sequence[Message]]
 """(example, hits) -> the conversation that serving would show the model."""
@@ -104,7 +104,7 @@ def raft_pairs(
     tuning: Tuning,
     k: int,
     seed: int,
-    query: Callable[[Example], str] = lambda example: example.question,
+    query: Callable[[Example], str | Query] = lambda example: example.question,
     pack: Callable[[Sequence[Hit]], Sequence[Hit]] = tuple,
     count: Callable[[Sequence[Message], str], int] | None = None,
 ) -> Pairs:
@@ -162,7 +162,7 @@ class _Finder:
         self._users = users
 
     def gold_and_distractors(
-        self, example: Example, query: str, spans: Sequence[Span], *, k: int
+        self, example: Example, query: str | Query, spans: Sequence[Span], *, k: int
     ) -> tuple[list[Hit], list[Hit]]:
         """Chunks that hold the evidence and chunks that do not, each best first."""
         hits = self._search(query, k=k * POOL)
@@ -178,7 +178,7 @@ class _Finder:
                 gold.append(best)
         return gold, distractors
 
-    def _search(self, query: str, *, k: int) -> list[Hit]:
+    def _search(self, query: str | Query, *, k: int) -> list[Hit]:
         hits = self._retriever.search(query, caller=self._users[0], k=k)
         return [hit for hit in hits if _all_may_read(self._retriever.audience(hit.chunk.document), self._users)]
 

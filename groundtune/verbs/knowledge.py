@@ -1,9 +1,9 @@
-"""init, sync, search, ask: a workspace, its documents, and answers from them."""
+"""init, sync, show, erase, compact, search, ask: a workspace, its documents, and answers from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,19 @@ from groundtune.candidates.recipes import candidate_named
 from groundtune.company import generate, write
 from groundtune.config import FILE_NAME, default_config_text, known_names
 from groundtune.dataset.read import read_questions
+from groundtune.decision.ledger import load_report
+from groundtune.decision.report import write_report
 from groundtune.errors import NotFound, UsageError
+from groundtune.ingest.embedding import chunks_of
+from groundtune.ingest.erase import Compaction, Erasure
+from groundtune.ingest.erase import compact as compact_workspace
+from groundtune.ingest.erase import erase as erase_documents
 from groundtune.ingest.sync import SyncReport
 from groundtune.ingest.sync import sync as sync_documents
 from groundtune.interfaces import Progress
-from groundtune.models import load_embedder
+from groundtune.models import load_embedder, load_reranker
 from groundtune.store.workspace import Workspace
-from groundtune.types import LOCAL, Answer, Caller, Example, Hit, Message
+from groundtune.types import EVERYTHING, LOCAL, Answer, Caller, Chunk, Document, Example, Filter, Hit, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,50 @@ def sync(root: Path | str = ".", *, progress: Progress | None = None) -> SyncRep
         return sync_documents(workspace, embedder=load_embedder(workspace.config.embedder), progress=progress)
 
 
-def search(query: str, *, root: Path | str = ".", principals: Sequence[str] = (), k: int = 5) -> tuple[Hit, ...]:
-    """The k best chunks that a caller with these principals may read, best first."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A document as it was read."""
+
+    document: Document
+    chunks: tuple[Chunk, ...]
+    """As `[chunking]` cuts it now."""
+
+
+def show(document: str, *, root: Path | str = ".", principals: Sequence[str] = ()) -> Shown:
+    """What was read of a document, and how it is cut, for a caller with these principals. Raises NotFound."""
     with Workspace.open(root) as workspace:
         _require_documents(workspace)
-        retriever = WorkspaceRetriever(workspace, embedder=load_embedder(workspace.config.embedder))
-        return tuple(retriever.search(query, caller=_caller(workspace, principals), k=k))
+        embedder = load_embedder(workspace.config.embedder)
+        retriever = WorkspaceRetriever(workspace, embedder=embedder)
+        found = retriever.document(document, caller=caller_of(workspace, principals))
+        return Shown(found, tuple(chunks_of(found, workspace=workspace, embedder=embedder)))
+
+
+def erase(documents: Sequence[str], *, root: Path | str = ".") -> Erasure:
+    """Take documents whose files are gone off the disk with all that came out of them. See `groundtune.ingest.erase.erase`."""
+    with Workspace.open(root) as workspace:
+        examples = read_questions(workspace.questions).examples if workspace.questions.exists() else ()
+        quoting = [one for one in examples if any(evidence.document in documents for evidence in one.evidence)]
+        embedder = load_embedder(workspace.config.embedder)
+        done = erase_documents(workspace, documents, embedder=embedder, items=[one.id for one in quoting])
+        if newest(workspace, verb="decide") is not None:  # it shows passages
+            write_report(workspace, load_report(workspace))
+        return replace(done, remaining=tuple(one.origin for one in quoting))
+
+
+def compact(root: Path | str = ".") -> Compaction:
+    """Take off the disk what no current document needs. See `groundtune.ingest.erase.compact`."""
+    with Workspace.open(root) as workspace:
+        _require_documents(workspace)
+        return compact_workspace(workspace, embedder=load_embedder(workspace.config.embedder))
+
+
+def search(
+    query: str, *, root: Path | str = ".", principals: Sequence[str] = (), k: int = 5, filter: Filter = EVERYTHING
+) -> tuple[Hit, ...]:
+    """The k best chunks that a caller with these principals may read, best first; `filter` says in which documents."""
+    with Workspace.open(root) as workspace:
+        return tuple(open_retriever(workspace).search(query, caller=caller_of(workspace, principals), k=k, filter=filter))
 
 
 def ask(
@@ -86,7 +130,15 @@ def ask(
     """
     with Workspace.open(root) as workspace:
         assistant = open_assistant(workspace, candidate=candidate)
-        return assistant.ask(question, caller=_caller(workspace, principals), history=history)
+        return assistant.ask(question, caller=caller_of(workspace, principals), history=history)
+
+
+def open_retriever(workspace: Workspace) -> WorkspaceRetriever:
+    """The retriever that `[retrieval]` describes, ready to be asked again and again while the workspace is open."""
+    _require_documents(workspace)
+    named = workspace.config.retrieval.reranker
+    reranker = load_reranker(named) if named else None
+    return WorkspaceRetriever(workspace, embedder=load_embedder(workspace.config.embedder), reranker=reranker)
 
 
 def open_assistant(workspace: Workspace, *, candidate: str | None = None) -> Answerer:
@@ -129,7 +181,7 @@ def _weights_of(workspace: Workspace, name: str, report: Any) -> str:
     raise NotFound("it has no weights yet.", subject=name, remedy=f"Run: groundtune train {name}")
 
 
-def _caller(workspace: Workspace, principals: Sequence[str]) -> Caller:
+def caller_of(workspace: Workspace, principals: Sequence[str]) -> Caller:
     """Without rules everything belongs to `local`, who asks when nobody is named."""
     if not principals and workspace.config.access.single:
         return Caller.of(LOCAL)

@@ -7,7 +7,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ from pathlib import Path
 from groundtune.candidates.recipes import candidate_named
 from groundtune.config import Config
 from groundtune.errors import GroundtuneError
+from groundtune.ingest.ocr import data_folder
 from groundtune.installation import install_command, requirements
 from groundtune.models import EMBEDDED, available
 from groundtune.models.weights import SOURCES, cache
@@ -56,6 +57,8 @@ def machine(config: Config) -> Iterator[Finding]:
     yield _memory()
     yield from _packages(config)
     yield from _models(config)
+    if config.documents:
+        yield _scans(config.ingest.languages)
     yield space("cache", cache(), FREE_BYTES, "Free some space, or set GROUNDTUNE_CACHE to another folder.")
     temporary = Path(tempfile.gettempdir())
     yield space("temporary files", temporary, TEMPORARY_BYTES, "Free some space, or set TMPDIR to another folder.")
@@ -135,7 +138,7 @@ def _memory() -> Finding:
 def _packages(config: Config) -> Iterator[Finding]:
     found = installed_packages()
     needed = {"": "", **{extra: reason for extra, reason in _wanted(config).items() if reason}}
-    for extra in ("", "openvino", "train"):
+    for extra in ("", "lance", "openvino", "passwords", "train"):
         packages = found.get(extra, {})
         missing = [name for name, known in packages.items() if not known]
         detail = f"lacks {', '.join(missing)}" if missing else ", ".join(f"{name} {known}" for name, known in packages.items())
@@ -152,6 +155,8 @@ def _wanted(config: Config) -> dict[str, str]:
     used = dict.fromkeys([config.embedder, *(recipe.model for recipe in built)])
     tuned = [recipe.name for recipe in built if recipe.tuning is not None and recipe.model.startswith(("embedded:", "hf:"))]
     return {
+        "lance": '[index] backend = "lance"' if config.documents and config.index.backend == "lance" else "",
+        "passwords": "ingest.passwords" if config.ingest.passwords else "",
         "openvino": ", ".join(name for name in used if name.startswith("embedded:")),
         "train": ", ".join([*(name for name in used if name.startswith("hf:")), *tuned]),
     }
@@ -175,6 +180,21 @@ def _models(config: Config) -> Iterator[Finding]:
             server = os.environ.get("OPENAI_BASE_URL", "")
             remedy = "" if server else "Set OPENAI_BASE_URL (and OPENAI_API_KEY if the server wants one)."
             yield Finding(name, bool(server), f"asked at {server}" if server else "no server is named", remedy)
+
+
+def _scans(languages: Sequence[str]) -> Finding:
+    """Whether tesseract has its data for the languages in which scans and pictures are read."""
+    missing = [language for language in languages if data_folder([language]) is None]
+    if not missing:
+        return Finding("scans", True, f"read in {', '.join(languages)}" if languages else "not read: ingest.languages is empty")
+    packages = " ".join(f"tesseract-ocr-{language}" for language in missing)
+    return Finding(
+        "scans",
+        False,
+        f"not read: tesseract's data for {', '.join(missing)} is missing",
+        f"Debian: apt-get install {packages}; elsewhere set TESSDATA_PREFIX to the folder of the data.",
+        needed=False,
+    )
 
 
 def space(check: str, place: Path, wanted: int, remedy: str) -> Finding:

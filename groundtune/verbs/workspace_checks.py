@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from groundtune.dataset.read import read_questions
 from groundtune.errors import GroundtuneError
 from groundtune.index.versions import IndexVersions
+from groundtune.interfaces import Held
 from groundtune.sources.files import FileItem, FilesSource
 from groundtune.store.database import NEWEST
 from groundtune.store.tables import documents, looks, runs
@@ -93,9 +94,10 @@ def _index(workspace: Workspace, remedy: str) -> Finding:
         held, chunks = index.held(), index.count()
     except GroundtuneError as error:
         return failing("index", error)
-    chosen = select(documents.c.id, documents.c.artefact, documents.c.audience_id).where(documents.c.status == "ok")
+    stored = documents.c
+    chosen = select(stored.id, stored.artefact, stored.audience_id, stored.modified).where(stored.status == "ok")
     with workspace.database.connect() as connection:
-        wanted = {id: (artefact, audience) for id, artefact, audience in connection.execute(chosen)}
+        wanted = {row.id: Held(row.artefact, row.audience_id, row.modified) for row in connection.execute(chosen)}
     astray = sum(held.get(id) != value for id, value in wanted.items()) + len(held.keys() - wanted.keys())
     detail = f"version {number}, {chunks} chunks of {len(held)} documents"
     if astray:

@@ -1,0 +1,19 @@
+"""`groundtune compact`: what no current document needs, off the disk."""
+
+from __future__ import annotations
+
+import groundtune
+from groundtune.cli import output
+from groundtune.cli.options import HERE, Json, Workspace
+
+
+def command(workspace: Workspace = HERE, json: Json = False) -> None:
+    """Take off the disk what no current document needs.
+
+    Stored parses and vectors of removed and changed documents go, and the index is built anew from the rest.
+    """
+    done = groundtune.compact(workspace)
+    if json:
+        output.document(done)
+        return
+    output.line(f"{done.results} stored results and {done.orphans} stray files removed; the index holds {done.chunks} chunks")

@@ -1,0 +1,297 @@
+"""Takes documents, and what came out of them, off the disk for good. Knows lineage and tables; knows no candidate by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from groundtune.access.register import AccessRegister
+from groundtune.errors import NotFound, UsageError
+from groundtune.index.versions import IndexVersions
+from groundtune.ingest.reading import document_name
+from groundtune.ingest.sync import rebuild
+from groundtune.interfaces import Embedder
+from groundtune.models import served
+from groundtune.store import lineage
+from groundtune.store.artefacts import write_whole
+from groundtune.store.tables import documents, runs, stages, weights
+from groundtune.store.workspace import Workspace
+from groundtune.types import NOBODY
+
+_OF_ONE_DOCUMENT = ("parse", "context", "embed")
+"""Stages whose results hold the content of the documents that they came out of, and of nothing else."""
+_ERASED = "(erased)"
+_IN = 500  # values in one IN list; engines limit it
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was taken off the disk."""
+
+    documents: tuple[str, ...]
+    parses: int
+    vectors: int
+    """Batches of vectors and of written contexts."""
+    answers: int
+    """Batches of stored answers: all of them, as it cannot be told which ones a document shaped."""
+    scores: int
+    """Lines of kept scores that named one of them, came from withdrawn weights, or belong to `items`; reports keep their
+    figures, which cannot be computed again then."""
+    reports: tuple[str, ...]
+    """Runs and files whose text named one of them."""
+    weights: tuple[str, ...]
+    """Trained on one of them: withdrawn, and their files and checkpoints removed."""
+    remaining: tuple[str, ...] = ()
+    """What is not Groundtune's to remove and still quotes one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What no current document needs, taken off the disk."""
+
+    results: int
+    """Stored parses, contexts and vectors of documents or settings that are gone."""
+    orphans: int
+    """Files that nothing named."""
+    chunks: int
+    """In the index, which was built anew."""
+
+
+def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, items: Collection[str] = ()) -> Erasure:
+    """Remove documents that are no longer in the folder, and walk the lineage: parses, vectors, index, stored answers, scores,
+    reports, weights and checkpoints. Interrupted, it is completed by being called again.
+
+    First nobody may read them; then the index is built anew without them; then the files go. `items` are ids of questions that
+    have one of them as evidence. Raises UsageError for one whose file still lies in the folder (the next sync would read it
+    again), NotFound for one that is not known.
+    """
+    names = sorted(set(names))
+    with workspace.lock():
+        _check(workspace, names)
+        _forget_rows(workspace, names)
+        _rebuilt(workspace, embedder)
+        withdrawn = _withdraw(workspace, names)
+        own = {stage: _only_of(workspace, names, stage) for stage in _OF_ONE_DOCUMENT}
+        answers = _answers(workspace)
+        workspace.stages.drop([*answers, *(artefact for found in own.values() for artefact in found)])
+        scores, files = _scrub_runs(workspace, names, withdrawn, items)
+        named = {document_name(name) for name in names}
+        lineage.forget(workspace.database, named | answers | {f"weights:{id}" for id in withdrawn} | set().union(*own.values()))
+        workspace.database.compact()
+    return Erasure(
+        documents=tuple(names),
+        parses=len(own["parse"]),
+        vectors=len(own["embed"]) + len(own["context"]),
+        answers=len(answers),
+        scores=scores,
+        reports=files,
+        weights=withdrawn,
+    )
+
+
+def compact(workspace: Workspace, *, embedder: Embedder) -> Compaction:
+    """Remove stored parses, contexts and vectors that no current document came to, and build the index anew.
+
+    What `sync` keeps so that text which comes back need not be read again is gone afterwards.
+    """
+    with workspace.lock():
+        with workspace.database.connect() as connection:
+            current = set(connection.scalars(select(documents.c.artefact).where(documents.c.artefact != "")))
+            stored = dict(
+                connection.execute(select(stages.c.artefact, stages.c.stage).where(stages.c.stage.in_(_OF_ONE_DOCUMENT))).all()
+            )
+        kept = set(current)
+        for parse in current:
+            kept |= lineage.descendants(workspace.database, parse)
+        for name in _living(workspace):  # lasting failures, so that they are not read again
+            kept |= {one for one in lineage.descendants(workspace.database, document_name(name)) if _is_failure(workspace, one)}
+        dropped = stored.keys() - kept
+        workspace.stages.drop(dropped)
+        lineage.forget(workspace.database, dropped)
+        orphans = _orphans(workspace)
+        for orphan in orphans:
+            workspace.artefacts.remove(orphan)
+        chunks = _rebuilt(workspace, embedder)
+        workspace.database.compact()
+    return Compaction(results=len(dropped), orphans=len(orphans), chunks=chunks)
+
+
+# --- steps --------------------------------------------------------------------------------------------------------------
+
+
+def _check(workspace: Workspace, names: Sequence[str]) -> None:
+    known = _living(workspace)
+    for name in names:
+        if workspace.config.documents and (workspace.documents / name).exists():
+            raise UsageError(
+                "its file is still in the documents folder, so the next sync would read it again.",
+                subject=name,
+                remedy="Remove the file first.",
+            )
+        if name not in known and not lineage.descendants(workspace.database, document_name(name)):
+            raise NotFound("there is no such document, nor anything that came out of it.", subject=name)
+
+
+def _living(workspace: Workspace) -> set[str]:
+    with workspace.database.connect() as connection:
+        return set(connection.scalars(select(documents.c.id)))
+
+
+def _forget_rows(workspace: Workspace, names: Sequence[str]) -> None:
+    AccessRegister(workspace.database).assign(dict.fromkeys(_living(workspace) & set(names), NOBODY))
+    with workspace.database.begin() as connection:
+        for start in range(0, len(names), _IN):
+            connection.execute(delete(documents).where(documents.c.id.in_(names[start : start + _IN])))
+
+
+def _rebuilt(workspace: Workspace, embedder: Embedder) -> int:
+    if not IndexVersions(workspace.state / "index", database=workspace.database).current():
+        return 0
+    return rebuild(workspace, embedder=embedder)
+
+
+def _only_of(workspace: Workspace, names: Sequence[str], stage: str) -> set[str]:
+    """Results of a stage that came out of these documents and of no other."""
+    named = {document_name(name) for name in names}
+    found = set().union(*(lineage.descendants(workspace.database, name) for name in named))
+    with workspace.database.connect() as connection:
+        of_stage = set(connection.scalars(select(stages.c.artefact).where(stages.c.stage == stage)))
+    if stage == "parse":  # one that more passwords may complete has no row there
+        of_stage |= {one for one in found if lineage.ancestors(workspace.database, one) <= named}
+    return {
+        one
+        for one in found & of_stage
+        if not any(
+            parent.startswith(document_name("")) and parent not in named
+            for parent in lineage.ancestors(workspace.database, one)
+        )
+    }
+
+
+def _answers(workspace: Workspace) -> set[str]:
+    """All other stored results: evidence stands in prompts and weights remember, so it cannot be told which ones it shaped."""
+    with workspace.database.connect() as connection:
+        return set(connection.scalars(select(stages.c.artefact).where(stages.c.stage.not_in(_OF_ONE_DOCUMENT))))
+
+
+def _withdraw(workspace: Workspace, names: Sequence[str]) -> tuple[str, ...]:
+    """Weights that were trained on one of the documents, and trainings that did not end, of which nobody knows on what."""
+    named = {document_name(name) for name in names}
+    with workspace.database.connect() as connection:
+        rows = connection.execute(select(weights.c.id, weights.c.path)).all()
+    withdrawn = []
+    kept: set[Path] = set()
+    for row in rows:
+        folder = workspace.state / row.path
+        if not named & lineage.ancestors(workspace.database, f"weights:{row.id}"):
+            kept.add(folder)
+            continue
+        withdrawn.append(row.id)
+        with workspace.database.begin() as connection:
+            reason = "trained on a document that was erased"
+            connection.execute(update(weights).where(weights.c.id == row.id).values(status="withdrawn", reason=reason))
+        if (folder / "adapter_model.safetensors").exists():
+            served.forget(folder)
+    for folder in (workspace.state / "weights").glob("*"):
+        if folder not in kept:
+            shutil.rmtree(folder)
+    return tuple(withdrawn)
+
+
+def _scrub_runs(
+    workspace: Workspace, names: Sequence[str], withdrawn: Collection[str], items: Collection[str]
+) -> tuple[int, tuple[str, ...]]:
+    """Take the documents out of kept scores, run files and reports; returns lines removed and what was changed."""
+    wanted = frozenset(names)
+    lines, changed = 0, []
+    tuned: dict[str, set[str]] = {}
+    with workspace.database.connect() as connection:
+        rows = connection.execute(select(runs.c.id, runs.c.artefact).where(runs.c.artefact != "")).all()
+    for row in rows:
+        content = workspace.artefacts.get_json(row.artefact)
+        tuned[row.id] = _tuned_on(content, withdrawn)
+        if _names(content, wanted):
+            artefact = workspace.artefacts.put_json(_scrubbed(content, wanted))
+            with workspace.database.begin() as connection:
+                connection.execute(update(runs).where(runs.c.id == row.id).values(artefact=artefact))
+            workspace.artefacts.remove(row.artefact)
+            changed.append(row.id)
+    for path in [*sorted((workspace.state / "runs").rglob("*.json*")), workspace.root / "report.json"]:
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".jsonl":
+            candidates = tuned.get(path.parent.name, set())
+            kept = [line for line in text.splitlines(keepends=True) if not _tells(json.loads(line), wanted, candidates, items)]
+            lines += text.count("\n") - len(kept)
+            after = "".join(kept)
+        else:
+            after = text if not _names(json.loads(text), wanted) else json.dumps(_scrubbed(json.loads(text), wanted), indent=2)
+        if after != text:
+            write_whole(path, after.encode())
+            changed.append(path.relative_to(workspace.root).as_posix())
+    return lines, tuple(changed)
+
+
+def _tuned_on(report: Any, withdrawn: Collection[str]) -> set[str]:
+    """The candidates of a report whose weights are withdrawn."""
+    candidates = report.get("candidates", ()) if isinstance(report, dict) else ()
+    return {
+        str(one["name"])
+        for one in candidates
+        if isinstance(one, dict) and any(weights["id"] in withdrawn for weights in one.get("weights", ()))
+    }
+
+
+def _tells(score: Any, wanted: frozenset[str], candidates: Collection[str], items: Collection[str]) -> bool:
+    """Whether a kept score may hold words of one of the documents."""
+    return score.get("candidate") in candidates or score.get("item") in items or _names(score, wanted)
+
+
+def _orphans(workspace: Workspace) -> list[str]:
+    """Stored files that no row names: left by a run that was cut off."""
+    with workspace.database.connect() as connection:
+        named = {artefact for table in (stages, documents, runs) for artefact in connection.scalars(select(table.c.artefact))}
+    return [name for name in workspace.artefacts.names() if name not in named]
+
+
+def _is_failure(workspace: Workspace, artefact: str) -> bool:
+    try:
+        content = workspace.artefacts.get_json(artefact)
+    except NotFound:
+        return False
+    return isinstance(content, dict) and content.keys() == {"reason"}
+
+
+# --- names in JSON ------------------------------------------------------------------------------------------------------
+
+
+def _names(value: Any, wanted: frozenset[str]) -> bool:
+    """Whether a document's id, or that of one of its chunks, stands anywhere in it."""
+    return any(text in wanted or text.rpartition("#")[0] in wanted for text in _texts(value))
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inside in value.items():
+            yield name
+            yield from _texts(inside)
+    elif isinstance(value, list):
+        for inside in value:
+            yield from _texts(inside)
+
+
+def _scrubbed(value: Any, wanted: frozenset[str]) -> Any:
+    if isinstance(value, str):
+        return _ERASED if _names(value, wanted) else value
+    if isinstance(value, dict):
+        return {_scrubbed(name, wanted): _scrubbed(inside, wanted) for name, inside in value.items()}
+    return [_scrubbed(inside, wanted) for inside in value] if isinstance(value, list) else value
