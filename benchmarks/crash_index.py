@@ -1,31 +1,33 @@
 """Kills what writes a workspace's index at random, and counts what is lost, doubled or seen by halves.
 
-    python -m benchmarks.crash_index [--kills 100] [--seed 0]
+    python -m benchmarks.crash_index [--kills 100] [--seed 0] [--minutes 30]
 
 A child edits, adds, removes and moves documents and syncs, rebuilds, compacts and erases, until it is killed with SIGKILL. Each
 time the index is brought up by one `sync` and compared, row by row, with what the files say. Then: torn and empty newest
-manifests, a file size limit in place of a full disk, two and four writers at once. A reader searches all the while.
+manifests, a file size limit in place of a full disk, two and four writers at once. A reader searches all the while. Every
+round is kept as soon as it is done; a run that was stopped goes on with the next.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import json
 import random
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import ROOT, Figure, goal, save
+from benchmarks.harness import ROOT, WORK, Figure, goal, save
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.errors import GroundtuneError, WorkspaceError
 from groundtune.index.versions import IndexVersions
@@ -82,6 +84,7 @@ def work(root: Path, seed: int, *, writer: str = "") -> None:
     rng = random.Random(seed)
     embedder = load_embedder("fake:hash")
     first, step = (int(number) for number in (writer or "0/1").split("/"))
+    import_module("lancedb")  # the kills are meant for the work
     print("ready", flush=True)
     for turn in range(5 if writer else sys.maxsize):
         disturb(root, rng, seed * 1000 + turn, own=range(first, DOCUMENTS, step))
@@ -141,33 +144,43 @@ def held(workspace: Workspace) -> Counter[tuple[str, int, int, str]]:
     return Counter((row["document"], row["start"], row["end"], row["text"]) for row in table)
 
 
-class Tally:
-    """Counts over all rounds."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One disturbance and what one `sync` made of it."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.lost = self.doubled = self.rounds = self.unhealed = 0
-        self.seconds: list[float] = []
+    name: str
+    lost: int
+    """Chunks."""
+    doubled: int
+    healed: bool
+    seconds: float
+    """Of that sync."""
+    ended: int
+    """Turns that a killed child had finished, or writers that ended well."""
+    note: str
+    searches: int
+    refused: int
+    """Searches that ended with an error."""
+    halves: int
+    """Documents of which a search showed two versions, or not all parts."""
 
-    def settle(self) -> None:
-        """One sync, as a person would run next; then every row is compared."""
-        self.rounds += 1
-        started = time.perf_counter()
-        try:
-            with Workspace.open(self.root) as workspace:
-                sync(workspace, embedder=load_embedder("fake:hash"))
-                self.seconds.append(time.perf_counter() - started)
-                wanted, found = expected(self.root), held(workspace)
-        except GroundtuneError as error:
-            print(f"not healed: {error}", file=sys.stderr)
-            self.unhealed += 1
-            return
-        self.lost += sum((wanted - found).values())
-        self.doubled += sum((found - wanted).values())
+
+def settle(root: Path) -> tuple[int, int, bool, float]:
+    """One sync, as a person would run next; then every row is compared: lost, doubled, healed, seconds."""
+    started = time.perf_counter()
+    try:
+        with Workspace.open(root) as workspace:
+            sync(workspace, embedder=load_embedder("fake:hash"))
+            seconds = time.perf_counter() - started
+            wanted, found = expected(root), held(workspace)
+    except GroundtuneError as error:
+        print(f"not healed: {error}", file=sys.stderr)
+        return 0, 0, False, time.perf_counter() - started
+    return sum((wanted - found).values()), sum((found - wanted).values()), True, seconds
 
 
 class Reader(threading.Thread):
-    """Searches without a pause and looks for documents of which two versions are seen at once."""
+    """Searches without a pause and looks for documents that are seen in two versions, or in part."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(daemon=True)
@@ -186,106 +199,134 @@ class Reader(threading.Thread):
                     self.broken += 1
                     continue
                 self.searches += 1
-                versions: dict[str, set[str]] = {}
+                seen: dict[str, tuple[set[str], set[str]]] = {}
                 for hit in hits:
-                    versions.setdefault(hit.chunk.document, set()).update(re.findall(r"version (\d+)", hit.chunk.text))
-                self.halves += sum(len(found) > 1 for found in versions.values())
+                    versions, parts = seen.setdefault(hit.chunk.document, (set(), set()))
+                    versions.update(re.findall(r"in version (\d+)", hit.chunk.text))
+                    parts.update(re.findall(r"has part (\d+)", hit.chunk.text))
+                self.halves += sum(len(versions) > 1 or len(parts) < SECTIONS for versions, parts in seen.values())
 
 
 # --- rounds -------------------------------------------------------------------------------------------------------------
 
 
-def killed(root: Path, tally: Tally, *, kills: int, seed: int) -> int:
-    """Kill the child at random; returns how many turns the children finished."""
-    rng = random.Random(seed)
+def pace(root: Path, *, seed: int) -> float:
+    """Seconds that a child takes for its first turn."""
     process = child(root, seed)
     assert process.stdout is not None
     started = time.perf_counter()
     process.stdout.readline()
-    pace = time.perf_counter() - started
+    seconds = time.perf_counter() - started
     process.kill()
     process.communicate()
-    turns = 0
-    for number in range(kills):
-        process = child(root, seed * 100_000 + number)
-        time.sleep(rng.uniform(0, TURNS * pace))
-        process.send_signal(signal.SIGKILL)
-        out, _ = process.communicate()
-        turns += out.count("turn")
-        tally.settle()
-    return turns
+    return seconds
 
 
-def torn(root: Path, tally: Tally, *, size: float) -> None:
+def killed(root: Path, *, after: float, seed: int) -> tuple[int, str]:
+    process = child(root, seed)
+    time.sleep(after)
+    process.send_signal(signal.SIGKILL)
+    out, _ = process.communicate()
+    return out.count("turn"), f"after {after:.2f} s"
+
+
+def torn(root: Path, *, size: float) -> tuple[int, str]:
     """Cut the newest manifest of the table to a share of its size."""
     newest = max((root / ".groundtune" / "index").rglob("*.manifest"), key=lambda path: path.stat().st_mtime)
     data = newest.read_bytes()
     newest.write_bytes(data[: int(len(data) * size)])
-    tally.settle()
+    return 0, newest.name
 
 
-def limited(root: Path, tally: Tally, *, seed: int) -> str:
-    """A writer that may not write large files; returns the last line that it left."""
+def limited(root: Path, *, seed: int) -> tuple[int, str]:
+    """A writer that may not write large files, and the last line that it left."""
     process = child(root, seed, writer="0/1", largest=24_000)
     _, notes = process.communicate()
-    tally.settle()
-    return notes.strip().splitlines()[-1][:200] if notes.strip() else ""
+    return 0, notes.strip().splitlines()[-1][:200] if notes.strip() else ""
 
 
-def together(root: Path, tally: Tally, *, writers: int, seed: int) -> int:
-    """Writers at once; returns how many ended well."""
+def together(root: Path, *, writers: int, seed: int) -> tuple[int, str]:
+    """Writers at once, and the last words of those that did not end well."""
     processes = [child(root, seed + number, writer=f"{number}/{writers}") for number in range(writers)]
-    ended = []
-    for process in processes:
-        _, notes = process.communicate()
-        if process.returncode:
-            print(notes[-500:], file=sys.stderr)
-        ended.append(process.returncode == 0)
-    tally.settle()
-    return sum(ended)
+    notes = [process.communicate()[1] for process in processes]
+    failed = [note[-300:] for process, note in zip(processes, notes, strict=True) if process.returncode]
+    return writers - len(failed), " | ".join(failed)
 
 
-def measure(*, kills: int, seed: int) -> dict[str, Figure]:
-    folder = Path(tempfile.mkdtemp(prefix="groundtune-crash-"))
-    root = folder / "workspace"
-    try:
+def plan(root: Path, *, kills: int, seed: int) -> dict[str, Callable[[], tuple[int, str]]]:
+    """Each round by its name."""
+    seconds = TURNS * pace(root, seed=seed)
+
+    def kill(number: int) -> Callable[[], tuple[int, str]]:
+        after = random.Random(f"{seed} {number}").uniform(0, seconds)
+        return lambda: killed(root, after=after, seed=seed * 100_000 + number)
+
+    return {
+        **{f"kill {number}": kill(number) for number in range(kills)},
+        "torn manifest": lambda: torn(root, size=0.5),
+        "empty manifest": lambda: torn(root, size=0.0),
+        "full disk": lambda: limited(root, seed=seed + 1),
+        "two writers": lambda: together(root, writers=2, seed=seed + 20),
+        "four writers": lambda: together(root, writers=4, seed=seed + 40),
+    }
+
+
+def measure(folder: Path, *, kills: int, seed: int, minutes: float) -> tuple[list[Round], list[str]]:
+    """All rounds that were ever done in `folder`, and the names of those that are missing."""
+    root, kept = folder / "workspace", folder / "rounds.jsonl"
+    end = time.monotonic() + 60 * minutes
+    if not (root / "groundtune.toml").exists():
         start(root)
-        tally = Tally(root)
-        tally.settle()
+    settle(root)
+    done = [Round(**json.loads(line)) for line in kept.read_text().splitlines()] if kept.exists() else []
+    rounds = plan(root, kills=kills, seed=seed)
+    for name in [name for name in rounds if name not in {one.name for one in done}]:
+        if time.monotonic() > end:
+            break
         reader = Reader(root)
         reader.start()
-        turns = killed(root, tally, kills=kills, seed=seed)
-        for size in (0.5, 0.0):
-            torn(root, tally, size=size)
-        refusal = limited(root, tally, seed=seed + 1)
-        two, four = (together(root, tally, writers=number, seed=seed + 10 * number) for number in (2, 4))
+        ended, note = rounds[name]()
+        lost, doubled, healed, seconds = settle(root)
         reader.done.set()
         reader.join()
-        return {
-            "kills_count": kills,
-            "turns_finished_between_kills_count": turns,
-            "settled_count": tally.rounds,
-            "not_healed_by_one_sync_count": tally.unhealed,
-            "lost_chunks_count": tally.lost,
-            "doubled_chunks_count": tally.doubled,
-            "sync_after_crash_median_seconds": sorted(tally.seconds)[len(tally.seconds) // 2],
-            "sync_after_crash_max_seconds": max(tally.seconds),
-            "two_writers_ended_well_count": two,
-            "four_writers_ended_well_count": four,
-            "full_disk": f"simulated by a limit on file size; the writer said: {refusal}",
-            "searches_meanwhile_count": reader.searches,
-            "searches_refused_meanwhile_count": reader.broken,
-            "documents_seen_in_two_versions_count": reader.halves,
-        }
-    finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(folder)
+        done.append(Round(name, lost, doubled, healed, seconds, ended, note, reader.searches, reader.broken, reader.halves))
+        with kept.open("a") as rows:
+            rows.write(json.dumps(asdict(done[-1])) + "\n")
+        print(done[-1], file=sys.stderr, flush=True)
+    return done, [name for name in rounds if name not in {one.name for one in done}]
+
+
+def figures_of(done: list[Round], missing: list[str]) -> dict[str, Figure]:
+    named = {one.name: one for one in done}
+    kills = [one for one in done if one.name.startswith("kill ")]
+    seconds = sorted(one.seconds for one in done) or [0.0]
+
+    def ended(name: str) -> int | None:
+        return named[name].ended if name in named else None
+
+    return {
+        "kills_count": len(kills),
+        "rounds_missing": ", ".join(missing),
+        "turns_finished_between_kills_count": sum(one.ended for one in kills),
+        "not_healed_by_one_sync_count": sum(not one.healed for one in done),
+        "lost_chunks_count": sum(one.lost for one in done),
+        "doubled_chunks_count": sum(one.doubled for one in done),
+        "sync_after_crash_median_seconds": seconds[len(seconds) // 2],
+        "sync_after_crash_max_seconds": seconds[-1],
+        "two_writers_ended_well_count": ended("two writers"),
+        "four_writers_ended_well_count": ended("four writers"),
+        "full_disk": f"a limit on file size; the writer said: {named['full disk'].note}" if "full disk" in named else None,
+        "searches_meanwhile_count": sum(one.searches for one in done),
+        "searches_refused_meanwhile_count": sum(one.refused for one in done),
+        "documents_seen_by_halves_count": sum(one.halves for one in done),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no round after so many minutes")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--writer", default="", help=argparse.SUPPRESS)
     parser.add_argument("--largest", type=int, default=0, help=argparse.SUPPRESS)
@@ -295,7 +336,8 @@ def main() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (chosen.largest, chosen.largest))
         work(chosen.work, chosen.seed, writer=chosen.writer)
         return
-    figures = measure(kills=chosen.kills, seed=chosen.seed)
+    done, missing = measure(WORK / "crash_index", kills=chosen.kills, seed=chosen.seed, minutes=chosen.minutes)
+    figures = figures_of(done, missing)
     goals = [
         goal("kills_count", figures["kills_count"], ">=", 100),
         *(
@@ -304,7 +346,7 @@ def main() -> None:
                 "lost_chunks_count",
                 "doubled_chunks_count",
                 "not_healed_by_one_sync_count",
-                "documents_seen_in_two_versions_count",
+                "documents_seen_by_halves_count",
             )
         ),
         goal("two_writers_ended_well_count", figures["two_writers_ended_well_count"], "==", 2),
