@@ -41,7 +41,7 @@ from groundtune.types import Caller, Document
 CONFIG = 'embedder = "fake:hash"\n[access]\nrules = [{match = "**", read = ["everyone"]}]\n[chunking]\ntokens = 24\n'
 DOCUMENTS = 24
 SECTIONS = 5
-TURNS = 2  # of a child's rounds of work, after which it is killed at the latest
+TURNS = 1.5  # of a child's rounds of work, after which it is killed at the latest
 
 
 # --- documents ----------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def settle(root: Path) -> tuple[int, int, bool, float]:
 
 
 class Reader(threading.Thread):
-    """Searches without a pause and looks for documents that are seen in two versions, or in part."""
+    """Searches all the while and looks for documents that are seen in two versions, or in part."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(daemon=True)
@@ -204,6 +204,7 @@ class Reader(threading.Thread):
                     versions, parts = seen.setdefault(hit.chunk.document, (set(), set()))
                     versions.update(re.findall(r"in version (\d+)", hit.chunk.text))
                     parts.update(re.findall(r"has part (\d+)", hit.chunk.text))
+                self.done.wait(0.02)  # the writer is to get on
                 self.halves += sum(len(versions) > 1 or len(parts) < SECTIONS for versions, parts in seen.values())
 
 
@@ -262,12 +263,12 @@ def plan(root: Path, *, kills: int, seed: int) -> dict[str, Callable[[], tuple[i
         return lambda: killed(root, after=after, seed=seed * 100_000 + number)
 
     return {
-        **{f"kill {number}": kill(number) for number in range(kills)},
         "torn manifest": lambda: torn(root, size=0.5),
         "empty manifest": lambda: torn(root, size=0.0),
         "full disk": lambda: limited(root, seed=seed + 1),
         "two writers": lambda: together(root, writers=2, seed=seed + 20),
         "four writers": lambda: together(root, writers=4, seed=seed + 40),
+        **{f"kill {number}": kill(number) for number in range(kills)},
     }
 
 
