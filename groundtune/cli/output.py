@@ -56,6 +56,11 @@ def toml(value: str | float | None) -> str:
     return json.dumps(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 chunk`, `2 chunks`, `no chunks`."""
+    return f"{f'{number:,}' if number else 'no'} {noun}{'' if number == 1 else 's'}"
+
+
 def note(text: str) -> None:
     """One line that is not part of the result."""
     print(text, file=sys.stderr, flush=True)
