@@ -243,7 +243,7 @@ def limited(root: Path, *, seed: int) -> tuple[int, str]:
     """A writer that may not write large files, and the last line that it left."""
     process = child(root, seed, writer="0/1", largest=24_000)
     _, notes = process.communicate()
-    return 0, notes.strip().splitlines()[-1][:200] if notes.strip() else ""
+    return 0, notes.strip().splitlines()[-1].replace(f"{ROOT}/", "")[:200] if notes.strip() else ""
 
 
 def together(root: Path, *, writers: int, seed: int) -> tuple[int, str]:
