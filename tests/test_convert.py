@@ -15,7 +15,7 @@ from groundtune.ingest.containers import lowered
 from groundtune.ingest.convert import convert
 from groundtune.ingest.converted import Converted, Options, Refused, join_pages
 from groundtune.ingest.detect import decode, detect
-from groundtune.ingest.office import compound
+from groundtune.ingest.office import compound, tidy
 from groundtune.ingest.salvage import salvage
 from groundtune.installation import install_command
 
@@ -49,6 +49,17 @@ def test_character_references_are_kept() -> None:
         assert meant in read(data).text.replace("\\", "")
     assert meant in read(f'<?xml version="1.0"?><r><a>{text}</a></r>'.encode()).text
     assert read(made.docx("no reference")).text.strip() == "no reference"
+
+
+def test_words_that_a_slide_keeps_in_pieces_are_whole() -> None:
+    parted = 'S</a:t></a:r><a:r><a:rPr b="1"><a:latin typeface="x"/></a:rPr><a:t>ome in</a:t></a:r><a:r><a:t>fo: here'
+    assert "Some info: here" in read(made.pptx([["Start", parted]])).text
+
+
+def test_tables_are_not_padded_and_fields_leave_their_text() -> None:
+    page = "<html><body><table><tr><th>Plan</th><th>What</th></tr><tr><td>A</td><td>" + "long " * 20 + "</td></tr></table>"
+    assert read(page.encode()).text.strip() == f"| Plan | What |\n| --- | --- |\n| A | {('long ' * 20).strip()} |"
+    assert tidy('see HYPERLINK "http://x/" \\o "tip"our page', format="doc") == "see our page"
 
 
 def test_slides_are_pages() -> None:

@@ -241,10 +241,23 @@ def test_a_child_that_is_ended_from_outside_does_not_damn_its_document(
 
 
 def test_a_full_disk_of_temporary_files_is_no_fault_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    full = {"reason": "no space", "detail": "No space left on device (os error 28)"}
-    monkeypatch.setattr(Parser, "_ask", lambda self, data, name, options: full)
+    message = "Failed to write bundled pdfium library to temp file '/tmp/x': No space left on device (os error 28)"
+    monkeypatch.setattr(Parser, "_ask", lambda self, *_, seconds: {"reason": "no space", "detail": message})
     with Parser() as parser, pytest.raises(WorkspaceError, match="the disk is full"):
         parser.parse_bytes(docx("one"), id="a.docx")
+
+
+def test_a_second_try_has_the_time_that_the_first_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def crash(self: Parser, *_: object, seconds: float) -> dict[str, str]:
+        asked.append(seconds)
+        return {"reason": "stopped", "detail": "the parser got SIGTERM"}
+
+    monkeypatch.setattr(Parser, "_ask", crash)
+    with Parser(Limits(seconds=9)) as parser:
+        assert reason(parser, docx("never"), "a.docx") == "stopped"
+    assert asked[0] == 9 > asked[1] > 0
 
 
 def test_the_child_ends_when_its_parent_does_whatever_it_is_doing() -> None:

@@ -16,6 +16,7 @@ from groundtune.ingest.converted import Converted, Options, Refused
 from groundtune.ingest.geometry import HYPHENATED, Page, Rule, Word, segments
 from groundtune.ingest.layout import markdown
 from groundtune.ingest.ocr import data_folder, from_tsv
+from groundtune.ingest.pdf import spelled
 from groundtune.ingest.tables import Table, with_tables
 
 TABLE = [["Plan", "Price", "Seats"], ["Basic", "10", "1"], ["Team", "25", "5"], ["Firm", "90", "no limit"]]
@@ -240,6 +241,48 @@ def test_right_to_left_words_stay_together() -> None:
     assert [one.text for one in segments(words)] == ["ثالث ثان اول"]
 
 
+def test_heads_that_were_drawn_last_come_first() -> None:
+    body = [line("These prices hold from May on.", y=100), line("They are paid in advance.", y=112)]
+    head = line("Price list", y=60, size=20)
+    assert laid(*body, head) == laid(head, *body)
+    left, right = line("one two", y=60), line("three four", x=300, y=60)
+    below = [line("five six", y=72), line("seven eight", x=300, y=72)]
+    assert laid(left, below[0], right, below[1]).split() == ["one", "two", "five", "six", "three", "four", "seven", "eight"]
+
+
+def test_a_row_of_stacked_numbers_is_many_rows() -> None:
+    cells = {80: ["Hours", "2", "1.5", "-"], 180: ["Cost", "300", "225", "10 %"]}
+    words = [word for n, text in enumerate(["Body", "Paint", "Other"]) for word in line(text, x=10, y=22 + 12 * n)]
+    words += [word for x, column in cells.items() for n, text in enumerate(column) for word in line(text, x=x, y=10 + 12 * n)]
+    total = [*line("Total", x=10, y=70), *line("525", x=180, y=70)]
+    rules = tuple(Rule("across", at, 5, 250) for at in (8.0, 66.0, 84.0))
+    found = with_tables(Page(600, 800, (*words, *total), rules))
+    assert [one.rows for one in found if isinstance(one, Table)] == [
+        (("", "Hours", "Cost"), ("Body", "2", "300"), ("Paint", "1.5", "225"), ("Other", "-", "10 %"), ("Total", "", "525"))
+    ]
+
+
+def test_what_runs_up_the_edge_is_one_line_at_the_end() -> None:
+    from fpdf import FPDF
+
+    made_of = FPDF(format="A4")
+    made_of.add_page()
+    made_of.set_font("helvetica", size=20)
+    with made_of.rotation(90, 8, 200):
+        made_of.text(8, 200, "Version 3 of May 2021")
+    made_of.set_font("helvetica", size=11)
+    made_of.set_xy(30, 30)
+    made_of.multi_cell(150, 6, PROSE)
+    assert read(bytes(made_of.output())).text == f"{PROSE.strip()}\n\nVersion 3 of May 2021"
+
+
+def test_ligatures_are_spelled_out() -> None:
+    assert "".join(spelled("e\u21b5ort di\0cult ba\0e a\0 B", box=lambda at: at)) == "effort difficult baffle a\0 B"
+    lam_alef = [10, 20, 30, 30]  # places: the last two letters are one sign
+    assert "".join(spelled("كاال", box=lam_alef.__getitem__)) == "كالا"
+    assert "".join(spelled("fi", box=lambda at: 0)) == "fi"
+
+
 # --- pictures -----------------------------------------------------------------------------------------------------------
 
 TSV = (
@@ -255,6 +298,20 @@ def test_words_of_a_picture() -> None:
     page = from_tsv(TSV)
     assert (page.width, page.height, len(page.words)) == (600, 800, 3)
     assert markdown([page], outline={})[0] == "competitive\n\nnext"
+
+
+def test_columns_that_tesseract_parts_from_their_table_go_back_into_its_rows() -> None:
+    def row(block: int, number: int, x: int, y: int, text: str) -> str:
+        return f"5\t1\t{block}\t1\t{number}\t1\t{x}\t{y}\t60\t12\t95\t{text}\n"
+
+    table = [("Test", "Result", "Range"), ("HDL", "48", "40-60"), ("TSH", "2.4", "0.4-4"), ("WBC", "7.2", "4-11")]
+    tsv = "1\t1\t0\t0\t0\t0\t0\t0\t600\t800\t-1\t\n"
+    for n, (test, result, _) in enumerate(table):
+        tsv += row(1, n, 10, 10 + 30 * n, test) + row(1, n, 200, 10 + 30 * n, result)
+    tsv += row(2, 9, 10, 200, "Afterwards")
+    tsv += "".join(row(3, n, 400, 11 + 30 * n, one[2]) for n, one in enumerate(table))
+    text = "\n".join(["| " + " | ".join(one) + " |" for one in table]).replace("|\n", "|\n| --- | --- | --- |\n", 1)
+    assert markdown([from_tsv(tsv)], outline={})[0] == f"{text}\n\nAfterwards"
 
 
 @pytest.mark.skipif(data_folder(["eng"]) is None, reason="tesseract's data for eng is not installed")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 HYPHENATED: Final = "\xad"
 """Ends a word that goes on in the next line."""
 
+_TOUCHING = 1.0  # points by which two lines may reach into each other
+_PARAGRAPHS = 2.0  # heights of a line between two lines that were written one after the other, at most
+_MOST_MOVED = 20  # heads on a page: where more would move, it is a drawing
 _WIDE = 0.85  # a gap of so many times the letters' height parts segments
 
 
@@ -23,6 +26,8 @@ class Word:
     size: float = 0.0
     """Of the font in points; 0 where it is not known, as in a picture."""
     bold: bool = False
+    turned: bool = False
+    """It runs another way than most of the page's letters."""
     block: int = 0
     """Words of different blocks never share a paragraph; 0 where nobody says."""
 
@@ -103,3 +108,32 @@ def _follows(before: Word, word: Word) -> bool:
     gap = max(word.x0 - before.x1, before.x0 - word.x1)
     height = max(before.y1 - before.y0, word.y1 - word.y0)
     return level(before, word) and before.block == word.block and -0.5 * height < gap < _WIDE * height
+
+
+def downwards(words: Sequence[Word]) -> list[Word]:
+    """The words with heads before the text that they head, also where they were written after it."""
+    placed: list[Segment] = []
+    moved = 0
+    for run in _descending(segments(words)):
+        bottom = max(one.y1 for one in run)
+        at = len(placed)
+        while at and placed[at - 1].y0 > bottom - _TOUCHING:
+            at -= 1
+        heads = any(below.x0 < one.x1 and below.x1 > one.x0 for below in placed[at:] for one in run)
+        moved += heads
+        at = at if heads else len(placed)
+        placed[at:at] = run
+    return [word for one in placed for word in one.words] if moved <= _MOST_MOVED else list(words)
+
+
+def _descending(found: Sequence[Segment]) -> list[list[Segment]]:
+    """Runs of segments of which each stands beside or close below the one before it."""
+    runs: list[list[Segment]] = []
+    for one in found:
+        last = runs[-1][-1] if runs else None
+        near = last and (level(last, one) or (one.y0 >= last.y0 and one.y0 - last.y1 < _PARAGRAPHS * last.height))
+        if near:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return runs

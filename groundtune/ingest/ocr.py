@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from groundtune.ingest.converted import Refused
-from groundtune.ingest.geometry import HYPHENATED, Page, Word
+from groundtune.ingest.geometry import HYPHENATED, Page, Segment, Word, level, segments
 
 _FOLDERS = (
     "/usr/share/tesseract-ocr/5/tessdata",
@@ -21,6 +21,7 @@ _FOLDERS = (
 )
 _AS_IT_IS, _ENLARGED = 72, 150  # dots per inch; kreuzberg takes every picture for one of 72
 _SURE = 30.0  # percent: words that tesseract is less sure of are specks
+_COLUMN = 3  # lines that a column of a table has at least
 _PARTED = re.compile(r"[^\W\d_]{2}-$")
 
 
@@ -91,4 +92,38 @@ def from_tsv(table: str) -> Page:
                 words[-1] = replace(words[-1], text=words[-1].text[:-1] + HYPHENATED)
             words.append(Word(cells[11].strip(), x, y, x + w, y + h, block=block))
             line = cells[4]
-    return Page(width, height, tuple(words))
+    return Page(width, height, tuple(_rows(words)))
+
+
+def _rows(words: Sequence[Word]) -> list[Word]:
+    """The words with columns of a table behind the rows that they belong to: tesseract takes them for blocks of their own."""
+    rows: list[list[Segment]] = []
+    for column in _stacked(segments(words)):
+        beside = [
+            next((row for row in reversed(rows) if len(row) > 1 and row[-1].x1 < one.x0 and level(row[-1], one)), None)
+            for one in column
+        ]
+        if len(column) >= _COLUMN and None not in beside:
+            for one, row in zip(column, beside, strict=True):
+                assert row is not None
+                block = row[0].words[0].block
+                row.append(Segment(tuple(replace(word, block=block) for word in one.words)))
+        else:
+            for one in column:
+                if rows and rows[-1][-1].x1 < one.x0 and level(rows[-1][-1], one):
+                    rows[-1].append(one)
+                else:
+                    rows.append([one])
+    return [word for row in rows for one in row for word in one.words]
+
+
+def _stacked(found: Sequence[Segment]) -> list[list[Segment]]:
+    """Runs of segments of which each lies below the one before it."""
+    runs: list[list[Segment]] = []
+    for one in found:
+        above = runs[-1][-1] if runs else None
+        if above and one.y0 > (above.y0 + above.y1) / 2 and one.x0 < above.x1 and one.x1 > above.x0:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return runs

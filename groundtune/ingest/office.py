@@ -7,6 +7,7 @@ import io
 import re
 import zipfile
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from groundtune.ingest.converted import Converted, Exceeded, Options, Refused, join_pages
@@ -35,6 +36,10 @@ _INFLATION = 200
 _SLIDE = "groundtune-slide-"
 _SLIDE_LINE = re.compile(rf"^{_SLIDE}(\d+)$", re.M)
 _NEEDLESS = re.compile(r"(?<=.)\\([#!&~+(){}.])|(?<=\w)\\(_)(?=\w)")
+_PADDED = frozenset({"epub", "html", "msg"})
+"""Formats whose tables kreuzberg pads with blanks to the width of their longest cells."""
+_PADDING = re.compile(r"^\|.*\|$", re.M)
+_FIELD = re.compile(r'HYPERLINK "[^"\n]*"(?: \\[a-z] "[^"\n]*")*')
 _NO_TITLE = frozenset({"", "(anonymous)", "untitled", "powerpoint presentation"})
 
 
@@ -52,10 +57,9 @@ def read_office(data: bytes, format: str) -> Converted:
     )
     title = ""
     if format == "docx":
-        try:
-            data = _without_entities(data)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-            raise Refused("damaged", str(error)) from error
+        data = _rewritten(data, _ANY_XML, lambda part: _ENTITY.sub(_stand_in, part))
+    elif format == "pptx":
+        data = _rewritten(data, _SLIDE_XML, lambda part: _PARTED_RUNS.sub(b"", part))
     elif format == "xml":
         data = _ENTITY.sub(_stand_in, data)
     elif format == "html":
@@ -72,7 +76,7 @@ def read_office(data: bytes, format: str) -> Converted:
         if reason == "damaged" and format in SALVAGED:
             return salvage(data, format, why=why)
         raise Refused(reason, why) from error
-    text = _tidy(result.content).translate(_MEANT)
+    text = tidy(result.content, format=format).translate(_MEANT)
     text, pages = _slides(text) if format == "pptx" else (text, ())
     named = result.metadata.get("subject" if format == "msg" else "title")
     named = named.translate(_MEANT).strip() if isinstance(named, str) else ""
@@ -154,13 +158,21 @@ def _stand_in(reference: re.Match[bytes]) -> bytes:
     return _STAND_INS.get(meant, meant).encode("utf-8", errors="replace")
 
 
-def _without_entities(data: bytes) -> bytes:
-    """The file with stand-ins in its XML parts."""
+# kreuzberg 4.10 parts the runs of a PPTX paragraph with blanks, also in the middle of a word.
+_PARTED_RUNS = re.compile(rb"</a:t></a:r><a:r>(?:<a:rPr\b(?:[^>]*/>|(?:(?!</a:rPr>).)*</a:rPr>))?<a:t>", re.S)
+_ANY_XML, _SLIDE_XML = re.compile(r".*\.xml"), re.compile(r"ppt/slides/[^/]+\.xml")
+
+
+def _rewritten(data: bytes, names: re.Pattern[str], change: Callable[[bytes], bytes]) -> bytes:
+    """The file with the parts of these names changed. Raises Refused."""
     changed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as before, zipfile.ZipFile(changed, "w", zipfile.ZIP_STORED) as after:
-        for part in before.infolist():
-            content = before.read(part)
-            after.writestr(part.filename, _ENTITY.sub(_stand_in, content) if part.filename.endswith(".xml") else content)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as before, zipfile.ZipFile(changed, "w", zipfile.ZIP_STORED) as after:
+            for part in before.infolist():
+                content = before.read(part)
+                after.writestr(part.filename, change(content) if names.fullmatch(part.filename) else content)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise Refused("damaged", str(error)) from error
     return changed.getvalue()
 
 
@@ -180,9 +192,12 @@ def _reason(message: str) -> str:
     return "damaged"
 
 
-def _tidy(text: str) -> str:
-    """Without escapes that change nothing but the words."""
-    return _NEEDLESS.sub(lambda match: match[1] or match[2], text.replace("&#9;", " "))
+def tidy(text: str, *, format: str) -> str:
+    """Without escapes that change nothing but the words, blanks that only fill tables, and addresses within Word's fields."""
+    text = _NEEDLESS.sub(lambda match: match[1] or match[2], text.replace("&#9;", " "))
+    if format in _PADDED:
+        text = _PADDING.sub(lambda row: re.sub(r"-{4,}", "---", re.sub(r" {2,}", " ", row[0])), text)
+    return _FIELD.sub("", text) if format == "doc" else text
 
 
 def _slides(text: str) -> tuple[str, tuple[int, ...]]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -25,7 +26,7 @@ from groundtune.ingest.detect import detect
 from groundtune.store.failures import disk_failure
 from groundtune.types import Document
 
-PARSE_VERSION: Final = 2
+PARSE_VERSION: Final = 3
 """Part of every stored parse's key; raise it when the same bytes may give other text."""
 
 REMEDIES: Final = {
@@ -147,11 +148,13 @@ class Parser:
     def _converted(self, data: bytes, id: str, passwords: Sequence[str]) -> Converted:
         options = asdict(replace(self.limits.options, passwords=tuple(passwords)))
         fresh = not self._used
-        reply = self._ask(data, id, options)
+        started = time.monotonic()
+        reply = self._ask(data, id, options, seconds=self.limits.seconds)
         blameless = reply.get("reason") in ("out of memory", "crashed") and not fresh  # perhaps the documents before it
-        if blameless or reply.get("reason") == "stopped":
+        left = self.limits.seconds - (time.monotonic() - started)  # both tries share the limit
+        if (blameless or reply.get("reason") == "stopped") and left > 0:
             self._stop()
-            reply = self._ask(data, id, options)
+            reply = self._ask(data, id, options, seconds=left)
         if reply.get("reason") == "no space":
             raise disk_failure(OSError(errno.ENOSPC, reply["detail"]), tempfile.gettempdir())
         if "reason" in reply:
@@ -163,7 +166,7 @@ class Parser:
         skipped = tuple((part, reason, detail) for part, reason, detail in reply.pop("skipped"))
         return Converted(**reply | {"pages": tuple(reply["pages"])}, skipped=skipped)
 
-    def _ask(self, data: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, data: bytes, name: str, options: dict[str, Any], *, seconds: float) -> dict[str, Any]:
         child = self._start()
         self._used = True
         self.peak = None
@@ -173,7 +176,7 @@ class Parser:
             late.set()
             child.kill()
 
-        timer = threading.Timer(self.limits.seconds, end)
+        timer = threading.Timer(seconds, end)
         timer.start()
         try:
             assert child.stdin is not None

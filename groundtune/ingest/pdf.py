@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pypdfium2 as pdfium
@@ -24,9 +26,12 @@ _LARGEST = 5_000  # pixels of a picture's longer side
 _OBJECTS = 20_000  # drawings beyond which a page is a map or a plot, whose lines are not looked at
 _ASKED = 100  # letters of a page that are asked for their angle
 _SEGMENTS = 200  # of one drawing
+_EDGE = 0.1  # of the page's width, where turned words are a stamp
 _THIN = 3.0  # points: a filled box no thicker than this is a line
 _BROKEN = "\x02"  # what pdfium makes of a hyphen at the end of a line
 _BOLD = re.compile(r"bold|black|heavy|semibold|-medi", re.I)
+_TEX_FF = "\u21b5"
+_TEX = (_TEX_FF, "\0")  # what pdfium makes of ff, and of ffi and ffl, in TeX's fonts that do not say what their signs mean
 _JUNK_TITLE = re.compile(
     r"^microsoft \w+ - |\.(?:docx?|pptx?|xlsx?|pdf|indd|tex|dvi|rtf|odt)$|^untitled|^\(?anonymous\)?$", re.I
 )
@@ -78,7 +83,7 @@ def _page(document: pdfium.PdfDocument, number: int, reader: Reader) -> Page:
     with closing(page):
         with closing(page.get_textpage()) as text:
             place = _Placing(page, text)
-            words = list(_words(text, place))
+            words = _stamps_last(list(_words(text, place)), *place.size)
         if words:
             return Page(*place.size, tuple(words), tuple(_rules(page, place)))
         if not any(True for _ in page.get_objects(max_depth=2)):
@@ -102,7 +107,7 @@ class _Placing:
     def __init__(self, page: pdfium.PdfPage, text: pdfium.PdfTextPage) -> None:
         count = text.count_chars()
         step = max(1, count // _ASKED)
-        angles = Counter(round(raw.FPDFText_GetCharAngle(text, at) / (math.pi / 2)) % 4 for at in range(0, count, step))
+        angles = Counter(_quarter(text, at) for at in range(0, count, step))
         self.turned = 90 * angles.most_common(1)[0][0] if angles else 0
         self.left, self.bottom, self.right, self.top = page.get_cropbox()
 
@@ -130,16 +135,54 @@ class _Placing:
 def _words(text: pdfium.PdfTextPage, place: _Placing) -> Iterator[Word]:
     """Words in the order of the content."""
     first, letters = 0, ""
-    count = text.count_chars()
-    for at in range(count + 1):
-        letter = chr(raw.FPDFText_GetUnicode(text, at)) if at < count else " "
+    content = _letters(text)
+    for at, letter in enumerate((*content, " ")):
         if letter.isprintable() and not letter.isspace():
             first = first if letters else at
-            letters += _LIGATURES.get(letter, letter)
+            letters += letter
         elif letters:
             broken = letter in (_BROKEN, HYPHENATED)
             yield _word(text, place, letters + HYPHENATED * broken, first, at - 1)
             letters = ""
+
+
+def _stamps_last(words: Sequence[Word], width: float, height: float) -> list[Word]:
+    """The words with those that run up or down the page's edge as one line below all others."""
+    edge = [word for word in words if word.turned and not _EDGE * width < (word.x0 + word.x1) / 2 < (1 - _EDGE) * width]
+    if not edge or len(edge) > len(words) // 2:
+        return list(words)
+    line = " ".join(word.text for word in edge)
+    size = min(word.x1 - word.x0 for word in edge)
+    stamp = Word(line, 0.0, height, len(line) * size / 2, height + size)
+    return [*(word for word in words if word not in edge), stamp]
+
+
+def _letters(text: pdfium.PdfTextPage) -> list[str]:
+    return spelled([chr(raw.FPDFText_GetUnicode(text, at)) for at in range(text.count_chars())], box=partial(_box, text))
+
+
+def spelled(letters: Sequence[str], *, box: Callable[[int], object]) -> list[str]:
+    """What each of pdfium's letters says; of ligatures all letters. `box`: where a letter stands, the same within one sign."""
+    found = list(letters)
+    at = 0
+    while at < len(found):
+        end = at + 1
+        if _from_right(found[at]):  # pdfium turns round what a line says, and with it the letters of one sign
+            while end < len(found) and _from_right(found[end]) and box(end) == box(at):
+                end += 1
+            found[at:end] = found[at:end][::-1]
+        elif 0 < at < len(found) - 1 and found[at] in _TEX and _lower(found[at - 1]) and _lower(found[at + 1]):
+            found[at] = "ff" if found[at] == _TEX_FF else "ffl" if found[at + 1] in "eiou" else "ffi"
+        at = end
+    return [_LIGATURES.get(letter, letter) for letter in found]
+
+
+def _from_right(letter: str) -> bool:
+    return unicodedata.bidirectional(letter) in ("R", "AL", "NSM")
+
+
+def _lower(letter: str) -> bool:
+    return letter.isascii() and letter.islower()
 
 
 def _word(text: pdfium.PdfTextPage, place: _Placing, letters: str, first: int, last: int) -> Word:
@@ -155,8 +198,14 @@ def _word(text: pdfium.PdfTextPage, place: _Placing, letters: str, first: int, l
         max(start[2], end[2]),
         max(start[3], end[3]),
         size=raw.FPDFText_GetFontSize(text, first) * math.hypot(matrix.c, matrix.d),
+        turned=90 * _quarter(text, first) != place.turned,
         bold=bool(_BOLD.search(name.value.decode("utf-8", "replace"))) or raw.FPDFText_GetFontWeight(text, first) >= 600,
     )
+
+
+def _quarter(text: pdfium.PdfTextPage, at: int) -> int:
+    """Quarter turns of a letter, 0-3."""
+    return round(raw.FPDFText_GetCharAngle(text, at) / (math.pi / 2)) % 4
 
 
 def _box(text: pdfium.PdfTextPage, at: int) -> tuple[float, float, float, float]:

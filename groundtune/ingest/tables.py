@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from statistics import median
 
 from groundtune.ingest.columns import Cells, banded
-from groundtune.ingest.geometry import HYPHENATED, Page, Rule, Segment, Word, level, segments
+from groundtune.ingest.geometry import HYPHENATED, Page, Rule, Segment, Word, downwards, level, segments
 
 _NEAR = 3.0  # points within which drawn lines count as touching
 _MOST_LINES = 400  # drawn lines in one direction beyond which a drawing is no table
@@ -18,6 +18,7 @@ _LONG_CELL = 300  # letters; longer cells on average mean boxes around prose
 _SHORT_CELL = 45  # letters that most cells of a table without lines keep under: columns of prose are longer
 _ROWS = 3  # rows that a table without lines has at least
 _APART = 2.0  # heights of a line between two rows of a table without lines, at most
+_FIGURE = re.compile(r"^\W{0,3}(?:\d[\d.,:'\u2019 ]*\W{0,2}\w{0,4}|[-\u2013\u2014])$")
 _BULLET = re.compile(r"^(?:[•‣◦▪▫●○■□∙·–—*-]|\(?\w{1,3}[.)])$")
 
 
@@ -39,7 +40,7 @@ def _cell(text: str) -> str:
 
 def with_tables(page: Page) -> list[Segment | Table]:
     """The page's words as segments and tables, in reading order; no word is lost or doubled."""
-    words = page.words
+    words = downwards(page.words)
     owner: dict[int, Table] = {}
     free = [rule for rule in page.rules if rule.way == "across"]
     for grid in _grids(page.rules):
@@ -67,6 +68,7 @@ def with_tables(page: Page) -> list[Segment | Table]:
 def _from_cells(rows: Cells) -> Table | None:
     """None where most cells are empty or hold prose."""
     columns = sorted({column for row in rows for column in row})
+    rows = [line for row in rows for line in _lines(row)]
     texts = [[_joined(segments(row.get(column, ()))) for column in columns] for row in rows]
     filled = [text for row in texts for text in row if text]
     if 3 * len(filled) < len(rows) * len(columns) or sum(map(len, filled)) > _LONG_CELL * len(filled):
@@ -118,7 +120,27 @@ class _Grid:
             return None
         if any(sum(len(row) > 1 for row in _rows(segments(held))) >= _ROWS for held in cells.values()):
             return None
-        return Table(tuple(tuple(texts.get((row, column), "") for column in columns) for row in rows))
+        lined = [line for row in rows for line in _lines({column: cells.get((row, column), []) for column in columns})]
+        return Table(tuple(tuple(_joined(segments(line.get(column, ()))) for column in columns) for line in lined))
+
+
+def _lines(row: Mapping[int, list[Word]]) -> list[dict[int, list[Word]]]:
+    """A row between drawn lines as the rows that are written in it: where a column of numbers stands, no text is wrapped."""
+    lines: list[dict[int, list[Word]]] = []
+    placed = sorted(((word, column) for column, words in row.items() for word in words), key=lambda one: one[0].y0)
+    above: Word | None = None
+    for word, column in placed:
+        if above is None or not level(above, word):
+            lines.append({})
+            above = word
+        lines[-1].setdefault(column, []).append(word)
+    for column in row:
+        numbers = [_joined(segments(line[column])) for line in lines if column in line]
+        if len(numbers) >= _ROWS and all(map(_FIGURE.match, numbers[1:])):  # the first may be the head
+            return [
+                {column: [word for word in row[column] if word in line.get(column, ())] for column in row} for line in lines
+            ]
+    return [dict(row)]
 
 
 def _crosses(rules: Iterable[Rule], at: float, along: float) -> bool:
