@@ -145,13 +145,13 @@ def test_vectors_are_kept_by_text(tmp_path: Path) -> None:
             self.asked += len(texts)
             return super().embed(texts)
 
-    inner = Counting("words")
+    inner = Counting("hash")
     texts = ["one text", "another", "one  text\n"]
     first = KeptEmbedder(inner, tmp_path / "vectors.db").embed(texts)
     again = KeptEmbedder(inner, tmp_path / "vectors.db").embed(texts)
     assert inner.asked == 2
     np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(first[:2], FakeEmbedder("words").embed(texts[:2]))
+    np.testing.assert_array_equal(first[:2], FakeEmbedder("hash").embed(texts[:2]))
 
 
 def _samples(setting: Setting) -> list[Sample]:
