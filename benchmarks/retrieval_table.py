@@ -155,31 +155,35 @@ def figures_and_goals(table: Table) -> tuple[dict[str, Figure], list[Goal]]:
 
 
 def _of_means(table: Table, rows: Mapping[tuple[str, str], Sequence[float]], figures: dict[str, Figure]) -> list[Goal]:
-    complete = [
-        system for system in dict.fromkeys(system for _, system in rows) if all((name, system) in rows for name in PRIMARY)
-    ]
+    systems = dict.fromkeys(system for _, system in rows)
+    complete = [system for system in systems if all((name, system) in rows for name in PRIMARY)]
     means = {system: sum(_mean(rows[name, system]) for name in PRIMARY) / len(PRIMARY) for system in complete}
     figures |= {f"mean_{system}": mean for system, mean in means.items()}
-    if "groundtune" not in means:
-        return []
-    others = [system for system in complete if system != "groundtune"]
+    others = [system for system in complete if system != "groundtune"] if "groundtune" in means else []
     for other in others:
         samples = [_lead(table.gold(name), rows[name, "groundtune"], rows[name, other]) for name in PRIMARY]
-        _, low, high = mean_over(samples)
-        lead = means["groundtune"] - means[other]
+        lead, low, high = mean_over(samples)
         figures |= {f"mean_lead_over_{other}": lead, f"mean_lead_over_{other}_low": low, f"mean_lead_over_{other}_high": high}
-    best = max(others, key=lambda system: means[system], default="")
-    figures["mean_best_other"] = best or None
-    goals = [
-        goal("missing_cells", figures["missing_cells"], "==", "none"),
-        goal("mean_groundtune", means["groundtune"], ">=", round(means[best] + 1e-6, 6) if best else None),
-        *(goal(f"mean_lead_over_{one}_low", figures.get(f"mean_lead_over_{one}_low"), ">=", 1e-6) for one in _BASELINES),
-    ]
+    best = max(others, key=lambda system: means[system], default=None)
+    figures["mean_best_other"] = best
+    figures["mean_lead_over_best_other"] = figures[f"mean_lead_over_{best}"] if best else None
     for name in PRIMARY:
-        ahead = max((_mean(rows[name, other]) for other in others), default=0.0) - _mean(rows[name, "groundtune"])
-        figures[f"{name}_behind_best"] = ahead
-        goals.append(goal(f"{name}_behind_best", ahead, "<=", BEHIND))
-    return goals
+        ours = rows.get((name, "groundtune"))
+        theirs = [
+            _mean(values) for (collection, system), values in rows.items() if collection == name and system != "groundtune"
+        ]
+        figures[f"{name}_behind_best"] = max(theirs) - _mean(ours) if ours and theirs else None
+    return [
+        goal("missing_cells", figures["missing_cells"], "==", "none"),
+        _above_none("mean_lead_over_best_other", figures),
+        *(_above_none(f"mean_lead_over_{one}_low", figures) for one in _BASELINES),
+        *(goal(f"{name}_behind_best", figures[f"{name}_behind_best"], "<=", BEHIND) for name in PRIMARY),
+    ]
+
+
+def _above_none(name: str, figures: Mapping[str, Figure]) -> Goal:
+    figure = figures.get(name)
+    return Goal(name, figure, "> 0", isinstance(figure, float) and figure > 0)
 
 
 def _lead(gold: Sequence[Gold], ours: Sequence[float], theirs: Sequence[float]) -> Sample:
