@@ -132,6 +132,7 @@ def check_index(make: Callable[[Path], Index], folder: Path) -> None:
     assert reader.count() == len(entries), "an open reader sees what another one wrote"
     _check_rows(reader, entries)
     _check_ranks(reader, entries)
+    _check_punctuation(reader)
     _check_many_audiences(make(folder / "many"))
     _check_ties(make, folder)
     _check_changes(make, folder)
@@ -184,6 +185,15 @@ def _check_ranks(index: Index, entries: Sequence[Entry]) -> None:
                 assert np.allclose([row.scores["text"] for row in by_text], best, rtol=0.06), "with the score of BM25"
                 ranks = {row.chunk.id: row.ranks["text"] for row in found if "text" in row.ranks}
                 assert ranks == {row.chunk.id: rank for rank, row in enumerate(by_text, start=1)}, "both searches rank alike"
+
+
+def _check_punctuation(index: Index) -> None:
+    """Marks that query languages read as operators are no words here."""
+    everyone = frozenset(range(1, 7))
+    plain = [row.chunk.id for row in index.search_text("zebra river", audiences=everyone, k=10)]
+    for query in ('"zebra river"', '"zebra" "river"', "+zebra -river", "zebra* (river", "zebra:river^2", "zebra\\river~1"):
+        found = [row.chunk.id for row in index.search_text(query, audiences=everyone, k=10)]
+        assert found == plain, f"{query} is searched by its words"
 
 
 def _check_many_audiences(index: Index) -> None:
