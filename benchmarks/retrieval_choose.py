@@ -39,18 +39,18 @@ Setting = Mapping[str, float | str]
 """Axis -> option."""
 
 AXES: Mapping[str, Sequence[float | str]] = {
-    "tokens": (220, 120),
     "fusion": ("ranks", "scores"),
-    "text_weight": (1.0, 0.5, 2.0),
     "depth": (20, 50, 100, 200),
+    "text_weight": (1.0, 0.67, 1.5),
+    "context": ("headings", "none"),
     "near_duplicate": (0.9, 1.0),
 }
-"""What is tried; the first option is the product's default before."""
+"""What is tried; the first option is what the product did before anything was chosen."""
 
 
 CHOSEN = FOLDER / "chosen.json"
 
-_OF_CHUNKING = ("tokens",)  # axes of [chunking]; the others are of [retrieval]
+_OF_CHUNKING = ("context",)  # axes of [chunking]; the others are of [retrieval]
 _ROUNDS = 2
 _Z = 1.96
 

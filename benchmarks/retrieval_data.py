@@ -11,12 +11,12 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from benchmarks.convert_handbook import KINDS, convert, documents_folder
 from benchmarks.harness import WORK, data_folder
+from groundtune.company import generate, write
 from groundtune.errors import DataError
 
 FOLDER = WORK / "retrieval"
@@ -157,15 +157,17 @@ def spans() -> Collection:
 
 
 def demo() -> Collection:
-    """The shipped company, read by somebody who may read everything; for choosing."""
-    with resources.as_file(resources.files("groundtune.demo")) as folder:
-        rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
+    """The generated company, read by somebody who may read everything; for choosing. Follow-ups are left out."""
+    company = generate()
+    target = FOLDER / "demo" / "company"
+    if not (target / "questions.jsonl").exists():
+        write(company, target)
     questions = [
-        Question(row["id"], row["question"], evidence=tuple((one["document"], one["quote"]) for one in row["evidence"]))
-        for row in rows
-        if row.get("evidence")
+        Question(one.id, one.question, kind=one.kind, evidence=one.evidence)
+        for one in company.questions
+        if one.evidence and not one.history
     ]
-    return Collection("demo", folder / "documents", tuple(questions), "evidence")
+    return Collection("demo", target / "documents", tuple(questions), "evidence")
 
 
 def xquad() -> Collection:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from groundtune.answer.near_duplicates import resemble, shingles, told_apart
+from groundtune.answer.near_duplicates import Alike, resemble, shingles, told_apart
 from groundtune.answer.ranking import Considered, rank
 from groundtune.answer.widen import widened
 from groundtune.config import Retrieval
@@ -24,7 +24,8 @@ def row(document: str, text: str, /, *, start: int = 0, title: str = "T", **rank
 
 
 def order(rows: Sequence[Found], question: str = "x", **changes: float) -> list[Considered]:
-    return rank(question, rows, settings=Retrieval(**changes), newest=lambda document: {"new.md": 2.0}.get(document, 1.0))
+    settings = Retrieval(fusion="ranks", **changes)
+    return rank(question, rows, settings=settings, newest=lambda document: {"new.md": 2.0}.get(document, 1.0))
 
 
 def placed(considered: Sequence[Considered]) -> list[str]:
@@ -51,6 +52,21 @@ def test_resemblance_is_the_share_of_common_runs() -> None:
             assert resemble(shingles(one), shingles(other), threshold=threshold) == (share >= threshold)
     assert resemble(shingles("Short one"), shingles("short ONE"), threshold=1.0)
     assert not resemble(shingles("short one"), shingles("short two"), threshold=0.1)
+
+
+def test_no_pair_that_resembles_is_missed() -> None:
+    random = np.random.default_rng(1)
+    texts = [LONG.split() for _ in range(40)]
+    for words in texts:
+        for _ in range(int(random.integers(0, 6))):
+            words[int(random.integers(len(words)))] = str(random.integers(3))
+    made = [shingles(" ".join(words)) for words in [*texts, ["one"], ["one"], ["one", "two"]]]
+    for threshold in (0.1, 0.5, 0.75, 0.9, 1.0):
+        alike = Alike(threshold)
+        for number, runs in enumerate(made):
+            brute = [other for other in range(number) if resemble(runs, made[other], threshold=threshold)]
+            assert alike.like(runs) == brute
+            alike.add(runs)
 
 
 def test_of_near_duplicates_the_newest_is_shown_where_the_best_stood() -> None:
@@ -89,7 +105,7 @@ class Backwards:
 def test_a_reranker_orders_the_best_anew_and_leaves_the_rest() -> None:
     rows = [row(f"{n}.md", f"text number {n}", text=n) for n in range(1, 6)]
     reranker = Backwards()
-    found = rank("q", rows, settings=Retrieval(rerank=3), newest=lambda _: 0.0, reranker=reranker)
+    found = rank("q", rows, settings=Retrieval(fusion="ranks", rerank=3), newest=lambda _: 0.0, reranker=reranker)
     assert placed(found) == ["3.md", "2.md", "1.md", "4.md", "5.md"]
     assert [one.reranked for one in found] == [2.0, 1.0, 0.0, None, None]
     assert reranker.read[0] == "T\ntext number 1"

@@ -27,7 +27,7 @@ from groundtune.store.workspace import Workspace
 from groundtune.types import Chunk, Evidence, Example, Hit
 from tests.firm import CONFIG, rows, write_firm, write_questions
 
-SQLITE = CONFIG + '[index]\nbackend = "sqlite"\n'
+SQLITE = CONFIG + '[index]\nbackend = "sqlite"\n[retrieval]\nfusion = "ranks"\n'
 FEW = (
     Axis("k", (("as it is", {}), ("1", {"retrieval": {"k": 1}}), ("8", {"retrieval": {"k": 8, "max_tokens": 2000}}))),
     Axis("weights", (("as it is", {}), ("text only", {"retrieval": {"vector_weight": 0.0}}))),
@@ -160,7 +160,7 @@ def test_the_command_tells_writes_and_counts_as_a_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("groundtune.decision.sweep.axes_of", lambda config, embedder: FEW)
-    root = write_firm(tmp_path, config=SQLITE + "[retrieval]\nk = 6\n")
+    root = write_firm(tmp_path, config=SQLITE + "k = 6\n")
     assert run(["sweep", "-w", str(root), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["sealed"], told["written"]) == (False, False)
@@ -176,7 +176,7 @@ def test_the_command_tells_writes_and_counts_as_a_look(
 
 def test_a_race_chooses_on_questions_that_it_does_not_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundtune.decision.sweep.axes_of", lambda config, embedder: FEW)
-    root = write_firm(tmp_path, config=SQLITE.replace("[decision]\n", "[decision]\nsweep = true\n") + "[retrieval]\nk = 6\n")
+    root = write_firm(tmp_path, config=SQLITE.replace("[decision]\n", "[decision]\nsweep = true\n") + "k = 6\n")
     many = [
         row | {"id": f"{row['id']}-{copy}", "question": f"Please, number {copy}: {row['question']}"}
         for row in rows()

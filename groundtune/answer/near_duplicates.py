@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _WORD = re.compile(r"\w+")
 _SHINGLE = 3  # words
+_ROUNDING = 1e-9  # of a share times a count
 
-Shingles = frozenset[tuple[str, ...]]
+Shingles = frozenset[int]
+"""Hashes of runs of words; they hold within one process."""
 
 
 def shingles(text: str) -> Shingles:
     """Every run of three words, in lower case; a shorter text is one run."""
-    words = [word.lower() for word in _WORD.findall(text)]
-    runs = (tuple(words[start : start + _SHINGLE]) for start in range(max(1, len(words) - _SHINGLE + 1)))
-    return frozenset(runs)
+    words = _WORD.findall(text.lower())
+    runs = zip(*(words[start:] for start in range(_SHINGLE)), strict=False)
+    return frozenset(map(hash, runs)) or frozenset({hash(tuple(words))})
 
 
 def resemble(one: Shingles, other: Shingles, *, threshold: float) -> bool:
@@ -27,6 +30,33 @@ def resemble(one: Shingles, other: Shingles, *, threshold: float) -> bool:
     return fewer >= threshold * more and len(one & other) >= threshold * len(one | other)
 
 
+class Alike:
+    """Texts that were added, and which of them resemble another one. Compares no two that cannot.
+
+    With all runs in one order, two texts that resemble each other share one of the first `n - ceil(threshold * n) + 1` runs of
+    each already. Source: Chaudhuri, Ganti and Kaushik, "A primitive operator for similarity joins in data cleaning", ICDE 2006.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._added: list[Shingles] = []
+        self._holding: dict[int, list[int]] = {}
+
+    def add(self, runs: Shingles) -> None:
+        for run in self._first(runs):
+            self._holding.setdefault(run, []).append(len(self._added))
+        self._added.append(runs)
+
+    def like(self, runs: Shingles) -> list[int]:
+        """Numbers of the texts that resemble it, counted from 0 in the order in which they were added."""
+        met = {number for run in self._first(runs) for number in self._holding.get(run, ())}
+        return [number for number in sorted(met) if resemble(runs, self._added[number], threshold=self._threshold)]
+
+    def _first(self, runs: Shingles) -> list[int]:
+        needed = math.ceil(self._threshold * len(runs) - _ROUNDING)
+        return sorted(runs)[: len(runs) - needed + 1]
+
+
 def told_apart(question: str, one: str, other: str) -> bool:
     """Whether a word of the question stands in one text and not in the other: then they do not say the same to this question.
 
@@ -36,4 +66,4 @@ def told_apart(question: str, one: str, other: str) -> bool:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(word.lower() for word in _WORD.findall(text))
+    return frozenset(_WORD.findall(text.lower()))

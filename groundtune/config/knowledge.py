@@ -48,11 +48,11 @@ class Index(Section):
 class Retrieval(Section):
     k: Positive = 3
     """Chunks given to the model."""
-    fusion: Literal["ranks", "scores"] = "ranks"
+    fusion: Literal["ranks", "scores"] = "scores"
     """How full text and vectors are joined: by reciprocal ranks, or by scores stretched to [0, 1]."""
     rrf_k: Positive = 60
     """Constant of reciprocal rank fusion."""
-    depth: Positive = 20
+    depth: Positive = 100
     """Chunks of each retriever that are fused, at least."""
     text_weight: Amount = 1.0
     vector_weight: Amount = 1.0
