@@ -61,7 +61,7 @@ def texts_of(workspace: Workspace) -> list[Document]:
     """Every document as Groundtune read it: the text that all systems are given."""
     with workspace.database.connect() as connection:
         chosen = select(documents_table).where(documents_table.c.status == "ok").order_by(documents_table.c.id)
-        return [stored_document(workspace, row) for row in connection.execute(chosen).mappings()]
+        return [stored_document(workspace, dict(row)) for row in connection.execute(chosen).mappings()]
 
 
 def groundtune(collection: Collection, workspace: Workspace, embedder: Embedder, *, alone: bool = False) -> Hits:

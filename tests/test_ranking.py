@@ -24,7 +24,7 @@ def row(document: str, text: str, /, *, start: int = 0, title: str = "T", **rank
 
 
 def order(rows: Sequence[Found], question: str = "x", **changes: float) -> list[Considered]:
-    settings = Retrieval(fusion="ranks", **changes)
+    settings = Retrieval.model_validate({"fusion": "ranks", **changes})
     return rank(question, rows, settings=settings, newest=lambda document: {"new.md": 2.0}.get(document, 1.0))
 
 
