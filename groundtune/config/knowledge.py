@@ -52,7 +52,7 @@ class Retrieval(Section):
     """How full text and vectors are joined: by reciprocal ranks, or by scores stretched to [0, 1]."""
     rrf_k: Positive = 60
     """Constant of reciprocal rank fusion."""
-    depth: Positive = 100
+    depth: Positive = 50
     """Chunks of each retriever that are fused, at least."""
     text_weight: Amount = 1.0
     vector_weight: Amount = 1.0
