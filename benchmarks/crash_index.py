@@ -13,135 +13,18 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
-import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from benchmarks.crash_work import Reader, settle, start
 from benchmarks.harness import ROOT, WORK, Figure, goal, save
-from groundtune.answer.retrieval import WorkspaceRetriever
-from groundtune.errors import GroundtuneError, WorkspaceError
-from groundtune.index.versions import IndexVersions
-from groundtune.ingest.chunk import chunk
-from groundtune.ingest.erase import compact, erase
-from groundtune.ingest.sync import rebuild, sync
-from groundtune.models import load_embedder
-from groundtune.store.workspace import Workspace
-from groundtune.types import Caller, Document
 
-CONFIG = 'embedder = "fake:hash"\n[access]\nrules = [{match = "**", read = ["everyone"]}]\n[chunking]\ntokens = 24\n'
-DOCUMENTS = 24
-SECTIONS = 5
 TURNS = 1.5  # of a child's rounds of work, after which it is killed at the latest
-
-
-# --- documents ----------------------------------------------------------------------------------------------------------
-
-
-def body(number: int, version: int) -> str:
-    parts = [
-        f"## Part {part}\n\nThing {number} in version {version} has part {part}, made of wood." for part in range(SECTIONS)
-    ]
-    return f"# Thing {number}\n\n" + "\n\n".join(parts) + "\n"
-
-
-def start(root: Path) -> None:
-    (root / "documents").mkdir(parents=True)
-    for number in range(DOCUMENTS):
-        (root / "documents" / f"thing{number}.md").write_text(body(number, 0))
-    (root / "groundtune.toml").write_text(CONFIG)
-
-
-def disturb(root: Path, rng: random.Random, version: int, *, own: range = range(DOCUMENTS)) -> None:
-    """Change, add, remove and move a few of the documents."""
-    for number in rng.sample(own, k=min(4, len(own))):
-        here, there = root / "documents" / f"thing{number}.md", root / "documents" / "moved" / f"thing{number}.md"
-        there.parent.mkdir(exist_ok=True)
-        present = next((path for path in (here, there) if path.exists()), None)
-        action = rng.choice(("edit", "edit", "remove", "move"))
-        if present is None or action == "edit":
-            (present or here).write_text(body(number, version))
-        elif action == "remove" and number % 4:  # some always stay
-            present.unlink()
-        elif action == "move":
-            present.rename(there if present == here else here)
-
-
-# --- the child ----------------------------------------------------------------------------------------------------------
-
-
-def work(root: Path, seed: int, *, writer: str = "") -> None:
-    """Write until killed; as a `writer` N/M five times, on its own share of the documents."""
-    rng = random.Random(seed)
-    embedder = load_embedder("fake:hash")
-    first, step = (int(number) for number in (writer or "0/1").split("/"))
-    import_module("lancedb")  # the kills are meant for the work
-    print("ready", flush=True)
-    for turn in range(5 if writer else sys.maxsize):
-        disturb(root, rng, seed * 1000 + turn, own=range(first, DOCUMENTS, step))
-        while True:
-            try:
-                with Workspace.open(root) as workspace:
-                    sync(workspace, embedder=embedder)
-                    if not writer:
-                        other = rng.choice(("nothing", "rebuild", "compact", "erase"))
-                        if other == "rebuild":
-                            rebuild(workspace, embedder=embedder)
-                        elif other == "compact":
-                            compact(workspace, embedder=embedder)
-                        elif other == "erase":
-                            _erase_one(workspace, root, rng, embedder)
-                break
-            except WorkspaceError as error:
-                if "is being written" not in error.message:
-                    raise
-                time.sleep(0.02)
-        print("turn", flush=True)
-
-
-def _erase_one(workspace: Workspace, root: Path, rng: random.Random, embedder: Any) -> None:
-    present = sorted((root / "documents").rglob("*.md"))
-    victim = rng.choice(present[1:])
-    victim.unlink()
-    erase(workspace, [victim.relative_to(root / "documents").as_posix()], embedder=embedder)
-
-
-def child(root: Path, seed: int, *, writer: str = "", largest: int = 0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmarks.crash_index", "--work", str(root), "--seed", str(seed)]
-    command += ["--writer", writer, "--largest", str(largest)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
-
-
-# --- what the index says and what it should -----------------------------------------------------------------------------
-
-
-def expected(root: Path) -> Counter[tuple[str, int, int, str]]:
-    embedder = load_embedder("fake:hash")
-    rows: Counter[tuple[str, int, int, str]] = Counter()
-    for path in (root / "documents").rglob("*.md"):
-        name = path.relative_to(root / "documents").as_posix()
-        for one in chunk(Document(name, "", path.read_text(), ""), tokens=24, count_tokens=embedder.count_tokens):
-            rows[(name, one.start, one.end, one.text)] += 1
-    return rows
-
-
-def held(workspace: Workspace) -> Counter[tuple[str, int, int, str]]:
-    versions = IndexVersions(workspace.state / "index", database=workspace.database)
-    index: Any = versions.open(versions.current())
-    table = index._table.to_arrow().select(["document", "start", "end", "text"]).to_pylist()
-    return Counter((row["document"], row["start"], row["end"], row["text"]) for row in table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,50 +48,13 @@ class Round:
     """Documents of which a search showed two versions, or not all parts."""
 
 
-def settle(root: Path) -> tuple[int, int, bool, float]:
-    """One sync, as a person would run next; then every row is compared: lost, doubled, healed, seconds."""
-    started = time.perf_counter()
-    try:
-        with Workspace.open(root) as workspace:
-            sync(workspace, embedder=load_embedder("fake:hash"))
-            seconds = time.perf_counter() - started
-            wanted, found = expected(root), held(workspace)
-    except GroundtuneError as error:
-        print(f"not healed: {error}", file=sys.stderr)
-        return 0, 0, False, time.perf_counter() - started
-    return sum((wanted - found).values()), sum((found - wanted).values()), True, seconds
-
-
-class Reader(threading.Thread):
-    """Searches all the while and looks for documents that are seen in two versions, or in part."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(daemon=True)
-        self.root = root
-        self.done = threading.Event()
-        self.searches = self.halves = self.broken = 0
-
-    def run(self) -> None:
-        embedder = load_embedder("fake:hash")
-        with Workspace.open(self.root) as workspace:
-            retriever = WorkspaceRetriever(workspace, embedder=embedder)
-            while not self.done.is_set():
-                try:
-                    hits = retriever.search("thing version part wood", caller=Caller.of(), k=200)
-                except GroundtuneError:
-                    self.broken += 1
-                    continue
-                self.searches += 1
-                seen: dict[str, tuple[set[str], set[str]]] = {}
-                for hit in hits:
-                    versions, parts = seen.setdefault(hit.chunk.document, (set(), set()))
-                    versions.update(re.findall(r"in version (\d+)", hit.chunk.text))
-                    parts.update(re.findall(r"has part (\d+)", hit.chunk.text))
-                self.done.wait(0.02)  # the writer is to get on
-                self.halves += sum(len(versions) > 1 or len(parts) < SECTIONS for versions, parts in seen.values())
-
-
-# --- rounds -------------------------------------------------------------------------------------------------------------
+def child(root: Path, seed: int, *, writer: str = "", largest: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks.crash_work", str(root), "--seed", str(seed)]
+    command += ["--writer", writer, "--largest", str(largest)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
 
 
 def pace(root: Path, *, seed: int) -> float:
@@ -328,15 +174,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no round after so many minutes")
-    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--writer", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--largest", type=int, default=0, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.work:
-        if chosen.largest:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (chosen.largest, chosen.largest))
-        work(chosen.work, chosen.seed, writer=chosen.writer)
-        return
     done, missing = measure(WORK / "crash_index", kills=chosen.kills, seed=chosen.seed, minutes=chosen.minutes)
     figures = figures_of(done, missing)
     goals = [

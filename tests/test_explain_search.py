@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -79,6 +80,32 @@ def test_every_way_to_miss_has_its_name(root: Path) -> None:
     assert stage == "outranked"
     assert "1 are shown" in why
     assert fate(root, "none.md", "x")[0] == "not there"
+
+
+def test_an_older_edition_that_took_the_place_is_named(tmp_path: Path) -> None:
+    """Both editions hold the question's words, and the newer says more: BM25 prefers the shorter, older one."""
+    texts = {"2024.md": f"# Rules\n\n{RULES}", "2026.md": f"# Rules\n\n{RULES} Since May it is thirty-two."}
+    texts["other.md"] = "# Rules\n\nThe holiday rules of the garden are short."
+    (tmp_path / "documents").mkdir()
+    for name, text in texts.items():
+        (tmp_path / "documents" / name).write_text(text)
+        os.utime(tmp_path / "documents" / name, (1_700_000_000, 1_700_000_000 + (name == "2026.md")))
+    (tmp_path / "groundtune.toml").write_text(CONFIG + "vector_weight = 0\n")
+    groundtune.sync(tmp_path)
+    query = "employee has days of holiday in each year"
+    stage, why = fate(tmp_path, "2026.md", "thirty-two", query=query, k=1)
+    assert stage == "outranked"
+    triples = 19, 19 + 6  # of 21 words, heading included, and of six more
+    share = math.floor(100 * triples[0] / triples[1]) / 100
+    assert why.endswith(
+        f"2024.md#0-{len(texts['2024.md'])} of an older document shares {100 * share:.0f} % of its word triples: "
+        f"with near_duplicate = {share:g} the newer stands for it"
+    )
+    assert "older" not in fate(tmp_path, "2026.md", "thirty-two", query=f"{query} since", k=1)[1]
+    assert "older" not in fate(tmp_path, "other.md", "garden", query=query, k=1)[1]
+    config = (tmp_path / "groundtune.toml").read_text()
+    (tmp_path / "groundtune.toml").write_text(f"{config}near_duplicate = {share:g}\n")
+    assert fate(tmp_path, "2026.md", "thirty-two", query=query, k=1)[0] == "found"
 
 
 def test_what_may_not_be_read_is_told_apart_from_nothing_for_the_operator_only(root: Path) -> None:

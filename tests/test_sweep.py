@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 
 import groundtune
+from groundtune.answer import retrieval
+from groundtune.answer.prompts import pack
+from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.cli.main import run
 from groundtune.config import Config, load_config
 from groundtune.config.write import with_keys
 from groundtune.decision import choosing
-from groundtune.decision.axes import Axis, axes_of, changed, settings_of
-from groundtune.decision.bench import shown_share
+from groundtune.decision.axes import Axis, Choice, axes_of, changed, settings_of
+from groundtune.decision.bench import Bench, shown_share
 from groundtune.decision.choosing import SWEEP, choose_settings
 from groundtune.decision.halving import FEWEST, halve, rounds
 from groundtune.decision.ledger import looks_before
@@ -24,7 +28,7 @@ from groundtune.decision.sweep import Swept, sweep
 from groundtune.errors import DataError
 from groundtune.models.fake import FakeEmbedder
 from groundtune.store.workspace import Workspace
-from groundtune.types import Chunk, Evidence, Example, Hit
+from groundtune.types import Caller, Chunk, Evidence, Example, Hit
 from tests.firm import CONFIG, rows, write_firm, write_questions
 
 SQLITE = CONFIG + '[index]\nbackend = "sqlite"\n[retrieval]\nfusion = "ranks"\n'
@@ -41,9 +45,9 @@ def test_the_best_of_many_is_found_with_a_fraction_of_the_work() -> None:
     items = [str(number) for number in range(432)]
     asked = []
 
-    def measure(setting: tuple[str, ...], some: Sequence[str]) -> list[float]:
-        asked.append(len(some))
-        return [int(setting[0]) / 100] * len(some)
+    def measure(some: Sequence[tuple[str, ...]], few: Sequence[str]) -> list[list[float]]:
+        asked.append(len(some) * len(few))
+        return [[int(setting[0]) / 100] * len(few) for setting in some]
 
     found, last = halve(settings, items, measure=measure)
     assert [rung.items for rung in found] == [16, 48, 144, 432]
@@ -64,7 +68,7 @@ def test_rounds_end_with_every_item_and_begin_with_enough(settings: int, items: 
 
 def test_equal_settings_stay_in_their_order() -> None:
     names = [("b",), ("a",), ("c",)]
-    assert halve(names, ["1"], measure=lambda name, items: [0.5] * len(items))[1] == names
+    assert halve(names, ["1"], measure=lambda some, items: [[0.5] * len(items) for _ in some])[1] == names
 
 
 # --- configuration ------------------------------------------------------------------------------------------------------
@@ -108,6 +112,8 @@ def test_evidence_is_counted_by_the_character() -> None:
     example = Example("1", "?", ("x",), evidence=(Evidence("a", "q", ((0, 10), (20, 30))), Evidence("b", "q", ((0, 20),))))
     hits = [Hit(Chunk(f"{name}#{start}", name, "", start, end), "", 1.0) for name, start, end in (("a", 5, 25), ("b", 0, 5))]
     assert shown_share(example, hits) == (5 + 5 + 5) / 40
+    twice = [*hits, Hit(Chunk("a#8", "a", "", 8, 23), "", 1.0), Hit(Chunk("b#5", "b", "", 5, 9), "", 1.0)]
+    assert shown_share(example, twice) == (5 + 5 + 9) / 40
     assert shown_share(example, []) == 0
     assert shown_share(Example("1", "?", ("x",)), []) == 1
 
@@ -143,6 +149,53 @@ def test_the_cheapest_setting_that_shows_as_much_is_chosen(setup: Setup) -> None
     assert all((one.interval is None) == one.chosen for one in found.worth)
     assert shown[-1][0] == shown[-1][1]
     assert not [path for path in setup.workspace.state.iterdir() if path.name.startswith("tmp")]
+
+
+def test_settings_measured_together_get_what_each_gets_by_itself(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, embedder, count = setup.workspace, setup.workshop.embedder, setup.workshop.model("fake:extract")
+    documents = list(documents_with_text(workspace).values())
+    options = {
+        "k": (1, 4),
+        "neighbours": (0, 1),
+        "max_tokens": (20, 600),
+        "fusion": ("ranks", "scores"),
+        "text_weight": (1.0, 3.0),
+    }
+    choices: list[Choice] = [
+        {"chunking": cut, "retrieval": dict(zip(options, values, strict=True))}
+        for cut in ({"tokens": 40}, {"method": "parent", "tokens": 20, "parent_tokens": 60})
+        for values in itertools.product(*options.values())
+    ]
+    asked = [one for one in setup.task.examples if any(evidence.spans for evidence in one.evidence)][::6]
+    ids = [one.id for one in asked]
+
+    def bench(folder: str) -> Bench:
+        place = workspace.state / folder
+        return Bench(workspace, asked, documents, embedder, count, None, None, place, 1, None)
+
+    ranked: list[str] = []
+    rank = retrieval.rank
+    monkeypatch.setattr(
+        retrieval, "rank", lambda question, *rest, **named: ranked.append(question) or rank(question, *rest, **named)
+    )
+    together = bench("together").results(choices, ids)
+    assert len(ranked) == 2 * 2 * 2 * len(asked)  # chunking, fusion and weight; not k, neighbours and budget
+    alone = bench("alone")
+    assert (together == [alone.results([choice], ids)[0] for choice in choices]).all()
+    assert len({tuple(row) for row in together.reshape(-1, 2).tolist()}) >= 8  # they do differ
+    for choice, row in zip(choices[:32:3], together[:32:3], strict=True):
+        view = copy.copy(workspace)
+        view.config = changed(workspace.config, choice)
+        settings = view.config.retrieval
+        for example, (share, tokens) in zip(asked, row, strict=True):
+            hits = WorkspaceRetriever(view, embedder=embedder).search(
+                example.question, caller=Caller.of(*example.principals), k=settings.k
+            )
+            shown = pack(hits, count_tokens=count.count_tokens, max_tokens=settings.max_tokens)
+            assert (share, tokens) == (
+                shown_share(example, shown),
+                sum(count.count_tokens(hit.chunk.text) for hit in shown),
+            )
 
 
 def test_too_few_questions_with_evidence_choose_nothing(setup: Setup) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hashing import HashEmbedder
 
+import groundtune
 from groundtune.access.tenants import Tenants
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.errors import NotFound, UsageError
@@ -44,6 +45,12 @@ def test_equal_ids_meet_nowhere(tenants: Tenants) -> None:
         assert len(both[1].search("project", caller=STAFF, k=9)) == 1
 
 
+def test_the_calls_that_take_a_folder_take_a_tenants(tenants: Tenants) -> None:
+    for name in ("acme", "globex"):
+        shown = groundtune.show("plan.md", root=tenants.root(name), principals=("staff",))
+        assert ("zebra" in shown.document.text) == (name == "acme")
+
+
 def test_all_state_lies_below_the_tenants_own_folder(tenants: Tenants) -> None:
     files = {name: {path.read_bytes() for path in _files(tenants.folder / name)} for name in tenants.names()}
     assert not any(b"tiger" in data for data in files["acme"])
@@ -59,8 +66,9 @@ def _files(folder: Path) -> list[Path]:
     "name", ["", "..", "../acme", "Acme", "a/b", "acme/", ".hidden", "-", "a" * 64, "\x00", "\ud800", "none"]
 )
 def test_what_is_no_tenant_is_refused_in_the_same_words(tenants: Tenants, name: str) -> None:
-    with pytest.raises(NotFound, match="there is no such tenant"):
-        tenants.open(name)
+    for asked in (tenants.open, tenants.root):
+        with pytest.raises(NotFound, match="there is no such tenant"):
+            asked(name)
     if name != "none":
         with pytest.raises(UsageError, match="no name of a tenant"):
             tenants.create(name, config_text=CONFIG)

@@ -33,14 +33,21 @@ class Tenants:
         return Workspace.create(self._folder(name), config_text=config_text)
 
     def open(self, name: str) -> Workspace:
-        """Raises NotFound, with the same words, for a name that is none and for a tenant that does not exist."""
+        """Raises NotFound as `root` does."""
+        return Workspace.open(self.root(name))
+
+    def root(self, name: str) -> Path:
+        """A tenant's folder, for the calls that take one; `name` may come from anybody.
+
+        Raises NotFound, with the same words, for a name that is none and for a tenant that does not exist.
+        """
         try:
             folder = self._folder(name)
         except UsageError:
             folder = None
         if folder is None or not self._is_tenant(folder):
             raise NotFound("there is no such tenant.", subject=name, remedy="Check its name, or create it.")
-        return Workspace.open(folder)
+        return folder
 
     def _folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

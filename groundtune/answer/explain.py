@@ -5,11 +5,13 @@ What a caller may not read is told apart from what does not exist only for the o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from groundtune.answer.ranking import Considered
+from groundtune.answer.near_duplicates import resemblance, shingles, told_apart
+from groundtune.answer.ranking import Considered, passage
 from groundtune.answer.retrieval import Trace, WorkspaceRetriever
 from groundtune.errors import NotFound
 from groundtune.index.filters import accepts
@@ -18,6 +20,9 @@ from groundtune.types import EVERYTHING, Caller, Chunk, Evidence, Filter, Hit, Q
 
 DEEP = 1_000
 """Chunks of each retriever among which evidence that was not found is looked for, to say how far away it is."""
+
+EDITION = 0.5
+"""Share of word triples from which on a passage of an older document is offered as an older edition."""
 
 Stage = Literal[
     "found", "not there", "not readable", "quote not in the text", "filtered out", "not retrieved", "collapsed", "outranked"
@@ -154,7 +159,7 @@ class _Finder:
                 found.append(missed("found", f"at place {place}", place))
             else:
                 holding = {row.chunk.id for row in chunks if _overlaps(row.chunk, document.id, start, end)}
-                found.append(missed(*self._fate(holding)))
+                found.append(missed(*self._fate(holding, document.modified)))
         return found
 
     def _unreadable(self, evidence: Evidence) -> Missed:
@@ -164,7 +169,7 @@ class _Finder:
             return Missed(evidence.document, evidence.quote, "not there", why)
         return Missed(evidence.document, evidence.quote, "not readable", "this caller may not read its document")
 
-    def _fate(self, ids: Collection[str]) -> tuple[Stage, str]:
+    def _fate(self, ids: Collection[str], modified: float) -> tuple[Stage, str]:
         """Where the chunks that hold the span went, none of which is shown."""
         considered = [one for one in self.trace.considered if one.row.chunk.id in ids]
         for one in considered:
@@ -173,8 +178,23 @@ class _Finder:
         if considered:
             best = considered[0]
             order = f"place {best.place}, and {self.k} are shown; fused rank {best.fused_rank}, {_ranks(best.row)}"
-            return "outranked", f"{best.row.chunk.id}: {order}"
+            return "outranked", f"{best.row.chunk.id}: {order}{self._older(best, modified)}"
         return "not retrieved", self._how_far(ids)
+
+    def _older(self, missed: Considered, modified: float) -> str:
+        """In words, what is shown of an older document and resembles the missed chunk; empty where nothing does."""
+        changed = {hit.chunk.document: hit.metadata["modified"] for hit in self.trace.hits}
+        runs, text = shingles(missed.row.chunk.text), passage(missed.row)
+        for one in self.trace.considered[: missed.place]:
+            older = changed.get(one.row.chunk.document, modified) < modified
+            if older and not told_apart(str(Query.of(self.question)), text, passage(one.row)):
+                share = math.floor(100 * resemblance(runs, shingles(one.row.chunk.text))) / 100
+                if share >= EDITION:
+                    return (
+                        f"; {one.row.chunk.id} of an older document shares {100 * share:.0f} % of its word triples: "
+                        f"with near_duplicate = {share:g} the newer stands for it"
+                    )
+        return ""
 
     def _how_far(self, ids: Collection[str]) -> str:
         if not ids:

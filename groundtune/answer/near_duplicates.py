@@ -30,6 +30,11 @@ def resemble(one: Shingles, other: Shingles, *, threshold: float) -> bool:
     return fewer >= threshold * more and len(one & other) >= threshold * len(one | other)
 
 
+def resemblance(one: Shingles, other: Shingles) -> float:
+    """The share that `resemble` compares, in [0, 1]."""
+    return len(one & other) / len(one | other)
+
+
 class Alike:
     """Texts that were added, and which of them resemble another one. Compares no two that cannot.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ class Places:
         self._guard = threading.Lock()
         self._maps: OrderedDict[tuple[str, str], _Map] = OrderedDict()
 
-    def given(self, hits: Sequence[Hit], rows: Mapping[str, Mapping[str, Any]], *, k: int) -> list[Hit]:
+    def given(self, hits: Iterable[Hit], rows: Mapping[str, Mapping[str, Any]], *, k: int) -> list[Hit]:
         """The first `k`, with pages. With `chunking.method = "parent"` each becomes its section, given once, at its best rank.
 
         `rows` are the database's rows of their documents.
@@ -42,7 +42,7 @@ class Places:
         sections = self._workspace.config.chunking.method == "parent"
         found: dict[str, Hit] = {}
         for hit in hits:
-            if len(found) == k:
+            if len(found) >= k:
                 break
             row = rows.get(hit.chunk.document)
             if row is None:  # removed since it was found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from groundtune.answer.near_duplicates import Alike, shingles, told_apart
+from groundtune.answer.near_duplicates import Alike, Shingles, shingles, told_apart
 from groundtune.config import Retrieval
 from groundtune.index.fusion import reciprocal_rank_fusion, score_fusion
 from groundtune.interfaces import FoundChunk, Reranker
@@ -46,11 +46,12 @@ def rank(
     settings: Retrieval,
     newest: Callable[[str], float],
     reranker: Reranker | None = None,
+    runs: Callable[[str], Shingles] = shingles,
 ) -> list[Considered]:
     """Every row in the final order; those that another stands for come last.
 
-    `newest`: document -> when it was changed. Of near duplicates in several documents the one changed last stands where the
-    best of them stood; in one document the best itself.
+    `newest`: document -> when it was changed; `runs`: text -> its runs. Of near duplicates in several documents the one
+    changed last stands where the best of them stood; in one document the best itself.
     """
     weights = {"text": settings.text_weight, "vector": settings.vector_weight}
     by_id = {row.chunk.id: row for row in rows}
@@ -59,8 +60,8 @@ def rank(
     else:
         fused = reciprocal_rank_fusion({id: row.ranks for id, row in by_id.items()}, k=settings.rrf_k, weights=weights)
     considered = [Considered(by_id[id], score, place) for place, (id, score) in enumerate(fused, start=1)]
-    best = _collapsed(question, considered, settings.near_duplicate, newest)
-    if reranker is not None:
+    best = _collapsed(question, considered, settings.near_duplicate, newest, runs)
+    if reranker is not None and best:
         best = [*_reranked(question, best[: settings.rerank], reranker), *best[settings.rerank :]]
     stands = {id: one.row.chunk.id for one in best for id in one.stands_for}
     ordered = [replace(one, place=place) for place, one in enumerate(best, start=1)]
@@ -69,21 +70,25 @@ def rank(
 
 
 def _collapsed(
-    question: str, considered: Sequence[Considered], threshold: float, newest: Callable[[str], float]
+    question: str,
+    considered: Sequence[Considered],
+    threshold: float,
+    newest: Callable[[str], float],
+    runs: Callable[[str], Shingles],
 ) -> list[Considered]:
     """The rows in order, near duplicates as one."""
     alike = Alike(threshold)
-    kept: list[tuple[str, list[Considered]]] = []
+    kept: list[list[Considered]] = []
     for one in considered:
-        text = passage(one.row)
-        made = shingles(one.row.chunk.text)
-        twins = next((kept[at][1] for at in alike.like(made) if not told_apart(question, text, kept[at][0])), None)
+        made = runs(one.row.chunk.text)
+        alikes = (kept[at] for at in alike.like(made))
+        twins = next((twins for twins in alikes if not told_apart(question, passage(one.row), passage(twins[0].row))), None)
         if twins is not None:
             twins.append(one)
         else:
             alike.add(made)
-            kept.append((text, [one]))
-    return [_one_of(twins, newest) for _, twins in kept]
+            kept.append([one])
+    return [_one_of(twins, newest) for twins in kept]
 
 
 def _one_of(twins: Sequence[Considered], newest: Callable[[str], float]) -> Considered:

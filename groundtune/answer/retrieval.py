@@ -6,19 +6,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
 from groundtune.access.register import AccessRegister
+from groundtune.answer.current import CurrentIndex
+from groundtune.answer.near_duplicates import Shingles, shingles
 from groundtune.answer.places import Places
 from groundtune.answer.ranking import Considered, rank
 from groundtune.answer.widen import widened
 from groundtune.config import Retrieval
-from groundtune.errors import NotFound, UsageError, WorkspaceError
-from groundtune.index.versions import IndexVersions
+from groundtune.errors import NotFound
 from groundtune.index.words import unspaced
 from groundtune.ingest.reading import stored_document
 from groundtune.interfaces import Embedder, FoundChunk, Reranker, Searched
@@ -31,7 +33,19 @@ _COUNTS = (4, 2, 1)  # of a question and of those before it; 4:2:1 beat 1:1 and 
 _QUESTIONS = 4_096  # vectors of questions that are kept
 _IN = 500  # values in one IN list; engines limit it
 
-T = TypeVar("T")
+NOT_RANKED_BY = frozenset({"k", "neighbours", "max_tokens", "min_evidence"})
+"""Keys of `[retrieval]` that say how much of the final order is shown and leave the order alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What both retrievers found for a question and the caller may read, before anything is ranked."""
+
+    question: str
+    chunks: tuple[FoundChunk, ...]
+    rows: Mapping[str, Mapping[str, Any]]
+    """The database's rows of their documents."""
+    withheld: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +85,9 @@ class WorkspaceRetriever:
         self.reranker = reranker
         self.settings = settings or workspace.config.retrieval
         self.register = AccessRegister(workspace.database)
-        self._given = index
-        self._versions = IndexVersions(workspace.state / "index", database=workspace.database)
+        self._current = CurrentIndex(workspace, embedder=embedder, given=index)
         self._places = Places(workspace, embedder=embedder)
         self._guard = threading.Lock()
-        self._opened: tuple[int, Searched] | None = None
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
 
     @property
@@ -88,7 +100,7 @@ class WorkspaceRetriever:
         return digest(
             {
                 "texts": texts,
-                "index": self._versions.origin(self._versions.current()),
+                "index": self._current.origin(),
                 "settings": self.settings.model_dump(exclude={"k", "max_tokens"}),  # the candidate's own
                 "reranker": self.reranker.fingerprint if self.reranker else None,
                 "policy": self.register.policy_version(),
@@ -106,30 +118,69 @@ class WorkspaceRetriever:
         self, question: str | Query, *, caller: Caller, k: int, filter: Filter = EVERYTHING, depth: int | None = None
     ) -> Trace:
         """As `search`, with what each stage did. `depth`: chunks asked of each retriever, more than `search` asks for."""
-        settings = self.settings
-        depth = depth or max(settings.depth, 4 * k, settings.rerank if self.reranker else 0)
-        allowed = self.register.allowed(caller)
-        if not allowed or k < 1:
-            return Trace((), (), 0, depth)
+        depth = depth or self.depth(k)
+        found = self.candidates(question, caller=caller, depth=depth, filter=filter) if k > 0 else _NOTHING
+        considered = self.ranked(found)
+        hits = self.around(self.placed(found, considered, k=k), caller=caller)
+        return Trace(tuple(hits), tuple(considered), found.withheld, depth)
+
+    def depth(self, k: int) -> int:
+        """Chunks that each retriever is asked for where `k` are wanted."""
+        return max(self.settings.depth, 4 * k, self.settings.rerank if self.reranker else 0)
+
+    def candidates(self, question: str | Query, *, caller: Caller, depth: int, filter: Filter = EVERYTHING) -> Candidates:
+        """The first stage of `trace`: it knows chunking, index and caller, and no weight."""
         query = Query.of(question)
+        allowed = self.register.allowed(caller)
+        if not allowed:
+            return _NOTHING
         counted = tuple(zip((query.text, *query.earlier), _COUNTS, strict=False))
         words = "\n".join(text for text, count in counted for _ in range(count)) if query.earlier else query.text
         vector = self._mean(counted)
-        found = self._ask(lambda index: index.search(words, vector, audiences=allowed, k=depth, filter=filter))
+        found = self._current.ask(lambda index: index.search(words, vector, audiences=allowed, k=depth, filter=filter))
         rows = self._rows({row.chunk.document for row in found})
         checked = self._checked(found, caller, rows)
-        considered = rank(
-            str(query),
-            checked,
-            settings=settings,
-            newest=lambda document: rows[document]["modified"],
+        return Candidates(str(query), tuple(checked), rows, len(found) - len(checked))
+
+    def ranked(self, found: Candidates, *, runs: Callable[[str], Shingles] = shingles) -> list[Considered]:
+        """The second stage: the final order, by the settings less NOT_RANKED_BY. `runs` is `shingles` or remembers them."""
+        return rank(
+            found.question,
+            found.chunks,
+            settings=self.settings,
+            newest=lambda document: found.rows[document]["modified"],
             reranker=self.reranker,
+            runs=runs,
         )
+
+    def placed(self, found: Candidates, considered: Sequence[Considered], *, k: int) -> list[Hit]:
+        """The third stage: the first `k`, with pages and sections."""
         cosines = [one.row.scores["vector"] for one in considered if "vector" in one.row.scores]
         mean = sum(cosines) / max(1, len(cosines))
-        ordered = [_hit(one, rows[one.row.chunk.document], mean) for one in considered if one.place]
-        hits = self._around(self._places.given(ordered, rows, k=k), caller)
-        return Trace(tuple(hits), tuple(considered), len(found) - len(checked), depth)
+        ordered = (_hit(one, found.rows[one.row.chunk.document], mean) for one in considered if one.place)
+        return self._places.given(ordered, found.rows, k=k)
+
+    def around(self, hits: Sequence[Hit], *, caller: Caller) -> list[Hit]:
+        """The last stage: the hits with their neighbours, read as the caller at this moment."""
+        if not self.settings.neighbours:
+            return list(hits)
+        rows = self._rows(self.register.readable({hit.chunk.document for hit in hits}, caller))
+        around: dict[str, list[Chunk]] = {}
+        for row in self._current.ask(lambda index: index.chunks(rows)):
+            if row.revision == rows[row.chunk.document]["artefact"]:
+                around.setdefault(row.chunk.document, []).append(row.chunk)
+        read: dict[str, Document] = {}
+        for name, about in rows.items():
+            with suppress(NotFound):  # erased since it was found
+                read[name] = stored_document(self.workspace, about)
+        still = [hit for hit in hits if hit.chunk.document in read]
+        return widened(still, neighbours=self.settings.neighbours, documents=read, chunks=around)
+
+    def with_settings(self, settings: Retrieval, *, reranker: Reranker | None) -> WorkspaceRetriever:
+        """The same index under other settings; what is kept in memory is shared."""
+        other = copy(self)
+        other.settings, other.reranker = settings, reranker
+        return other
 
     def document(self, document: str, *, caller: Caller) -> Document:
         """Raises NotFound, with the same words, for a document that is absent and for one that the caller may not read."""
@@ -168,12 +219,12 @@ class WorkspaceRetriever:
         text = str(Query.of(question))
         if unspaced(text):
             return bool(self.search(text, caller=caller, k=1))
-        found = self._ask(lambda index: index.search_text(text, audiences=allowed, k=self.settings.depth))
+        found = self._current.ask(lambda index: index.search_text(text, audiences=allowed, k=self.settings.depth))
         return bool(self._checked(found, caller))
 
     def chunks(self, names: Collection[str], *, caller: Caller) -> list[FoundChunk]:
         """Every chunk of those of these documents that the caller may read, as their text is now, in the order of place."""
-        return self._checked(self._ask(lambda index: index.chunks(names)), caller)
+        return self._checked(self._current.ask(lambda index: index.chunks(names)), caller)
 
     # --- inside ---------------------------------------------------------------------------------------------------------
 
@@ -189,21 +240,6 @@ class WorkspaceRetriever:
             for row in found
             if row.chunk.document in readable and current.get(row.chunk.document, {}).get("artefact") == row.revision
         ]
-
-    def _around(self, hits: Sequence[Hit], caller: Caller) -> list[Hit]:
-        """The hits with their neighbours, read as the caller at this moment."""
-        if not self.settings.neighbours:
-            return list(hits)
-        names = {hit.chunk.document for hit in hits}
-        around: dict[str, list[Chunk]] = {}
-        for row in self.chunks(names, caller=caller):
-            around.setdefault(row.chunk.document, []).append(row.chunk)
-        read: dict[str, Document] = {}
-        for name in names:
-            with suppress(NotFound):  # removed or revoked since it was found
-                read[name] = self.document(name, caller=caller)
-        still = [hit for hit in hits if hit.chunk.document in read]
-        return widened(still, neighbours=self.settings.neighbours, documents=read, chunks=around)
 
     def _rows(self, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """Rows of the named documents that have text."""
@@ -235,41 +271,8 @@ class WorkspaceRetriever:
                 self._vectors.popitem(last=False)
         return vector
 
-    def _ask(self, search: Callable[[Searched], T]) -> T:
-        """Search the current index; once more when a sync took its files away meanwhile."""
-        try:
-            return search(self._index())
-        except (OSError, RuntimeError):
-            with self._guard:
-                self._opened = None
-        try:
-            return search(self._index())
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, WorkspaceError):
-                raise
-            raise WorkspaceError(
-                f"the index cannot be searched ({error}).", subject=str(self.workspace.root), remedy="Run: groundtune sync"
-            ) from error
 
-    def _index(self) -> Searched:
-        if self._given is not None:
-            return self._given
-        version = self._versions.current()
-        with self._guard:
-            if self._opened is None or self._opened[0] != version:
-                if not version:
-                    raise NotFound(
-                        "its documents are not indexed yet.", subject=str(self.workspace.root), remedy="Run: groundtune sync"
-                    )
-                made_with = self._versions.origin(version).get("embedder")
-                if made_with is not None and made_with != self.embedder.fingerprint:
-                    raise UsageError(
-                        f"the index was made with another embedder than {self.embedder.name}.",
-                        subject=str(self.workspace.root),
-                        remedy="Run: groundtune sync",
-                    )
-                self._opened = (version, self._versions.open(version))
-            return self._opened[1]
+_NOTHING = Candidates("", (), {}, 0)
 
 
 def _hit(one: Considered, row: Mapping[str, Any], mean: float) -> Hit:

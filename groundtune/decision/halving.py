@@ -18,8 +18,8 @@ FEWEST = 16
 Setting = tuple[str, ...]
 """The options that make a setting, one an axis."""
 
-Measure = Callable[[Setting, Sequence[str]], Sequence[float]]
-"""(setting, items) -> one score in [0, 1] an item."""
+Measure = Callable[[Sequence[Setting], Sequence[str]], Sequence[Sequence[float]]]
+"""(settings, items) -> for each setting one score in [0, 1] an item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def halve(settings: Sequence[Setting], items: Sequence[str], *, measure: Measure
     present, left = settings[0], list(settings)
     rungs: list[Rung] = []
     for _, many in rounds(len(settings), len(items)):
-        means = {setting: sum(measure(setting, items[:many])) / many for setting in left}
+        means = {setting: sum(scores) / many for setting, scores in zip(left, measure(left, items[:many]), strict=True)}
         order = sorted(left, key=lambda setting: -means[setting])
         rungs.append(Rung(many, tuple((setting, means[setting]) for setting in order)))
         left = order[: max(2, -(-len(order) // KEPT))]

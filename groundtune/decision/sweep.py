@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,20 +107,18 @@ def sweep(
     with tempfile.TemporaryDirectory(dir=workspace.state) as folder:
         bench = Bench(workspace, usable, rows, embedder, count, reranker, writer, Path(folder), expected, progress)
         ids = [one.id for one in usable]
-        rungs, finalists = halve(
-            list(settings), ids, measure=lambda setting, items: bench.results(settings[setting], items)[:, 0].tolist()
-        )
+
+        def results(some: Sequence[Setting], items: Sequence[str]) -> np.ndarray:
+            return bench.results([settings[one] for one in some], items)
+
+        rungs, finalists = halve(list(settings), ids, measure=lambda some, items: results(some, items)[:, :, 0].tolist())
         present = next(iter(settings))
-        best = _thriftiest(finalists, present, {setting: bench.results(settings[setting], ids) for setting in finalists})
-        worth = [
-            _worth(axis, place, option, best, settings, bench, usable)
-            for place, axis in enumerate(chosen)
-            for option, _ in axis.options
-        ]
+        best = _thriftiest(finalists, present, dict(zip(finalists, results(finalists, ids), strict=True)))
+        worth = _worth(chosen, best, results, usable)
         asked = [*usable, *(one for one in examples if not one.answers)]
         evidence = bench.evidence(settings[best], asked)
         abstention = calibrate(evidence, [bool(one.answers) for one in asked])
-        before, after = (bench.results(settings[setting], ids) for setting in (present, best))
+        before, after = results([present, best], ids)
     return Swept(
         changes=_with_threshold(settings[best], abstention),
         before=float(before[:, 0].mean()),
@@ -154,21 +152,21 @@ def _with_threshold(choice: Choice, abstention: Calibrated | None) -> Choice:
 
 
 def _worth(
-    axis: Axis,
-    place: int,
-    option: str,
+    axes: Sequence[Axis],
     best: Setting,
-    settings: Mapping[Setting, Choice],
-    bench: Bench,
+    results: Callable[[Sequence[Setting], Sequence[str]], np.ndarray],
     examples: Sequence[Example],
-) -> Worth:
-    other = (*best[:place], option, *best[place + 1 :])
-    ids = [one.id for one in examples]
-    ours, theirs = bench.results(settings[best], ids), bench.results(settings[other], ids)
-    share, tokens = theirs.mean(axis=0).tolist()
-    if other == best:
-        return Worth(axis.name, option, True, share, tokens, 0.0, None)
+) -> list[Worth]:
+    """Every option in place of the chosen one."""
     names = sorted({one.group for one in examples})
     groups = np.array([names.index(one.group) for one in examples], dtype=np.int64)
-    found = contrast(theirs[:, 0], ours[:, 0], groups, margin=MARGIN)
-    return Worth(axis.name, option, False, share, tokens, found.difference, found.interval)
+    options = [(axis.name, option, place) for place, axis in enumerate(axes) for option, _ in axis.options]
+    others = [(*best[:place], option, *best[place + 1 :]) for _, option, place in options]
+    ours, *measured = results([best, *others], [one.id for one in examples])
+    worth = []
+    for (axis, option, _), other, theirs in zip(options, others, measured, strict=True):
+        share, tokens = theirs.mean(axis=0).tolist()
+        found = None if other == best else contrast(theirs[:, 0], ours[:, 0], groups, margin=MARGIN)
+        difference, interval = (found.difference, found.interval) if found else (0.0, None)
+        worth.append(Worth(axis, option, other == best, share, tokens, difference, interval))
+    return worth
