@@ -25,6 +25,7 @@ from groundtune.types import Chunk, Filter
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 SEARCHED: Final = "search"
 """Column of the full text: title, heading path and chunk."""
@@ -127,6 +128,10 @@ class Reads:
         found = await self._table.query().where(any_of("document", documents)).select(columns).to_arrow()
         rows = sorted(found.to_pylist(), key=lambda row: (row["document"], row["start"], row["end"]))
         return [Found(_chunk(row), row["title"], row["revision"], row["audience"]) for row in rows]
+
+    async def rows(self, documents: Collection[str]) -> pa.Table:
+        """These documents' rows with every column, in no order."""
+        return await self._table.query().where(any_of("document", documents)).to_arrow()
 
     async def _scope(self, audiences: frozenset[int], filter: Filter) -> _Scope | None:
         """None when the caller may read no row at all."""
