@@ -48,7 +48,7 @@ ASKED, FEW_SHOT = 20, 200
 ROUNDS = 20
 """Times that audiences change while the readers stay open."""
 DIRECT = 20
-"""Calls of `search` and of `ask` themselves in each part."""
+"""Most calls of `search` and of `ask` themselves in each part; one for every fifty pairs in a small one."""
 CONFIG = """\
 model = "fake:extract"
 embedder = "fake:hash"
@@ -200,7 +200,7 @@ def run(part: Part, folder: Path) -> Counter[str]:
 
 def _synced(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
     place = opened_place(folder, part, opened=opened)
-    return place.ask_around(part.pairs) + _direct(place)
+    return place.ask_around(part.pairs) + _direct(place, part)
 
 
 def _revoked(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
@@ -226,7 +226,7 @@ def _revoked(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
         share = -(-part.pairs // ROUNDS)
         seen += place.ask_around(min(share, part.pairs - seen["pairs"]), callers=callers, current=synced)
         seen["revocations"] += len(changed)
-    return seen + _direct(place)
+    return seen + _direct(place, part)
 
 
 def _tenants(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
@@ -265,9 +265,9 @@ def _doubles(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
     return seen
 
 
-def _direct(place: Place) -> Counter[str]:
+def _direct(place: Place, part: Part) -> Counter[str]:
     seen: Counter[str] = Counter()
-    for question in range(DIRECT):
+    for question in range(min(DIRECT, part.pairs // 50)):
         principals = place.town.caller()
         seen += place.try_direct(principals, question, place.town.readable(principals))
     return seen

@@ -235,7 +235,8 @@ class Reference:
 
     def best(self, question: int, readable: np.ndarray) -> list[int]:
         """Groups of the K best, near duplicates as one unless the question names one of them by its marker."""
-        named = {self.town.groups[self.town.owner_of[one]] for one in MARKER.findall(self.questions[question])}
+        owner_of = self.town.owner_of
+        named = {self.town.groups[owner_of[one]] for one in MARKER.findall(self.questions[question]) if one in owner_of}
         groups = [self.town.groups[number] for number in self.ranked(question, readable)]
         once = [group for place, group in enumerate(groups) if group in named or group not in groups[:place]]
         return once[:K]
