@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap
+from arch.bootstrap import IIDBootstrap
 
 import groundtune
 from benchmarks.harness import RESULTS, WORK, Figure, data_folder, save, write_rows, write_settings
@@ -36,7 +36,7 @@ from groundtune.verbs.knowledge import open_retriever
 
 MTRAG = "mtragun-human/generation_tasks/reference.jsonl"
 FOLDS = 5
-RESAMPLES = 1_999
+RESAMPLES = 999
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,7 @@ def interval(items: Sequence[Item], *, seed: int) -> tuple[float, float]:
         places = np.concatenate([rows[int(one)] for one in chosen])
         return auroc(numbers[places], known[places]) if 0 < known[places].sum() < len(places) else float("nan")
 
-    drawn = bootstrap(
-        (np.arange(len(rows)),),
-        statistic,
-        vectorized=False,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).bootstrap_distribution
+    drawn = IIDBootstrap(np.arange(len(rows)), seed=np.random.default_rng(seed)).apply(statistic, RESAMPLES)
     low, high = np.quantile(drawn[np.isfinite(drawn)], [0.025, 0.975])
     return float(low), float(high)
 

@@ -174,7 +174,7 @@ class Place:
 
 def opened_place(folder: Path, part: Part, *, opened: ExitStack, seed: int = 0) -> Place:
     """A town, synced once for its backend and kept; what is opened is a copy, so that it may be changed."""
-    town = Town(max(1_000, part.audiences) if part.pairs >= QUESTIONS else 200, part.audiences, seed=seed)
+    town = Town(max(1_000, part.audiences) if part.pairs >= QUESTIONS else 120, part.audiences, seed=seed)
     kept = folder / "towns" / f"{part.backend}-{part.audiences}-{town.documents}-{seed}"
     ready = kept / "ready"
     if not ready.exists():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import statistics
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.scale_rows import DEPTH, DIMENSIONS, PER_DOCUMENT, PERCENT, Rows, exact, level_of, recall
+from benchmarks.scale_rows import DEPTH, DIMENSIONS, PER_DOCUMENT, PERCENT, Rows, exact, level_of, peak_mb, recall
 from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.index.versions import index_class
@@ -196,11 +195,6 @@ def _ids(retriever: WorkspaceRetriever, names: Sequence[str]) -> dict[str, int]:
 
 def latencies(seconds: Sequence[float], name: str) -> dict[str, float]:
     return {f"p{part}_ms_{name}": 1000 * float(np.percentile(seconds, part)) for part in (50, 99)}
-
-
-def peak_mb() -> float:
-    """Largest resident size of this process so far; files that are mapped count as far as they were read."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def size_mb(folder: Path) -> float:

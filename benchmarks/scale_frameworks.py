@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from benchmarks.scale_rows import DEPTH, PER_DOCUMENT, PERCENT, Rows, level_of, recall
+from benchmarks.scale_rows import DEPTH, PER_DOCUMENT, PERCENT, Rows, level_of, peak_mb, recall
 
 Search = Callable[[int, Sequence[str]], list[int]]
 """(number of a question, levels that the caller may read) -> places of the DEPTH nearest chunks."""
@@ -85,7 +84,7 @@ def main() -> None:
     figures: dict[str, Any] = {
         "build_s": time.perf_counter() - started,
         "build_processor_s": time.process_time() - busy,
-        "build_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "build_peak_mb": peak_mb(),
         "disk_mb": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20,
     }
     for percent in PERCENT:
@@ -101,7 +100,7 @@ def main() -> None:
         for part in (50, 99):
             figures[f"p{part}_ms_at_{percent}_percent"] = 1000 * float(np.percentile(seconds, part))
         figures[f"recall_at_{percent}_percent"] = recall(found, rows.nearest(percent)[:questions])
-    figures["search_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures["search_peak_mb"] = peak_mb()
     print(json.dumps(figures))
 
 

@@ -109,6 +109,16 @@ def exact(vectors: np.ndarray, asked: np.ndarray, allowed: np.ndarray, *, k: int
     return places
 
 
+def peak_mb() -> float:
+    """Largest resident size of this process so far; files that are mapped count as far as they were read. Linux only.
+
+    `getrusage` would tell the parent's where that was larger before the child's program began.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (line,) = (line for line in status if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
 def recall(found: list[list[int]], wanted: np.ndarray) -> float:
     """Mean share of the wanted places (-1 is none) that were found."""
     shares = []
