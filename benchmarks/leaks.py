@@ -29,7 +29,7 @@ import numpy as np
 import groundtune
 from benchmarks.harness import RESULTS, WORK, Figure, Goal, goal, save
 from benchmarks.leaks_check import Watched, unauthorised_in_answer, unauthorised_in_hits
-from benchmarks.leaks_world import NOBODY, K, Principals, Reference, Town
+from benchmarks.leaks_world import K, Principals, Reference, Town
 from groundtune.access.register import AccessRegister
 from groundtune.access.tenants import Tenants
 from groundtune.answer.assistant import Assistant
@@ -43,8 +43,12 @@ QUESTIONS = 500
 AUDIENCES = (1, 10, 100, 1_000, 10_000)
 ON_LANCE = 0.1
 """Share of the pairs that are asked of the default backend; the other one is ten times faster, and the locks are the same."""
-ASKED, FEW_SHOT = 20, 200
+ASKED, FEW_SHOT = 50, 500
 """Every so many pairs are also asked of the assistant with retrieval, and of the one with examples."""
+BATCH = 6_000
+"""Pairs after which what was seen is kept."""
+DOUBLED = 500
+"""Pairs with each lock off."""
 ROUNDS = 20
 """Times that audiences change while the readers stay open."""
 DIRECT = 20
@@ -85,10 +89,12 @@ class Part:
     backend: str
     audiences: int
     pairs: int
+    batch: int = 0
+    """Batches have the same town and questions, and callers and changes of their own."""
 
     @property
     def name(self) -> str:
-        return f"{self.phase}/{self.backend}/{self.audiences}/{self.pairs}"
+        return "/".join(str(value) for value in asdict(self).values())
 
 
 def parts(pairs: int) -> Iterator[Part]:
@@ -96,7 +102,9 @@ def parts(pairs: int) -> Iterator[Part]:
         sizes = {"doubles": (100,), "tenants": (10, 1_000)}.get(phase, AUDIENCES)
         for backend, share in (("sqlite", 1 - ON_LANCE), ("lance", ON_LANCE)):
             for audiences in sizes:
-                yield Part(phase, backend, audiences, 500 if phase == "doubles" else round(pairs * share / len(sizes)))
+                left = DOUBLED if phase == "doubles" else round(pairs * share / len(sizes))
+                for batch in range(-(-left // BATCH)):
+                    yield Part(phase, backend, audiences, min(BATCH, left - batch * BATCH), batch)
 
 
 class Place:
@@ -108,16 +116,20 @@ class Place:
         self.embedder = load_embedder("fake:hash")
         self.retriever = open_retriever(workspace)
         self.register = AccessRegister(workspace.database)
-        self.questions = [town.question() for _ in range(QUESTIONS)]
-        self.reference = Reference(town, self.questions, embedder=self.embedder)
-        everything = np.ones(town.documents, dtype=bool)
-        self.tempting = [self.reference.ranked(number, everything)[:K] for number in range(QUESTIONS)]
+        self.take([town.question() for _ in range(QUESTIONS)])
         self.assistants = {name: open_assistant(workspace, candidate=name) for name in ("rag", "few_shot")}
         self.models: dict[str, Watched] = {}
         for name, assistant in self.assistants.items():
             assert isinstance(assistant, Assistant)
             self.models[name] = Watched(assistant.model)
             assistant.model = self.models[name]
+
+    def take(self, questions: Sequence[str]) -> None:
+        """Ask these from now on."""
+        self.questions = list(questions)
+        self.reference = Reference(self.town, self.questions, embedder=self.embedder)
+        everything = np.ones(self.town.documents, dtype=bool)
+        self.tempting = [self.reference.ranked(number, everything)[:K] for number in range(QUESTIONS)]
 
     def tempted(self, question: int, readable: np.ndarray) -> bool:
         """Whether something forbidden would rank among the first."""
@@ -187,7 +199,9 @@ def opened_place(folder: Path, part: Part, *, opened: ExitStack, seed: int = 0) 
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(kept, copy)
     opened.callback(shutil.rmtree, copy, ignore_errors=True)
-    return Place(town, opened.enter_context(Tenants(copy.parent).open(copy.name)))
+    place = Place(town, opened.enter_context(Tenants(copy.parent).open(copy.name)))
+    town.random.seed(part.name)
+    return place
 
 
 # --- phases -------------------------------------------------------------------------------------------------------------
@@ -211,15 +225,16 @@ def _revoked(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
     seen = place.ask_around(QUESTIONS // 10, callers=callers)  # caches are warm now
     seen["pairs"] = 0
     for number in range(ROUNDS):
-        last = number >= ROUNDS * 3 // 4  # principals that no file can hold come in, so the files are left behind
-        changed = town.revoke(0.05, writable=not last)
-        synced = number % 5 == 4 and not last
-        for one in changed:
-            town.write_rule(place.workspace.root, one) if not last else None
+        in_files = number < ROUNDS * 3 // 4  # then come principals that no file can hold
+        synced = in_files and number % 5 == 4
+        changed = town.revoke(0.05, writable=in_files)
+        if in_files:
+            for one in changed:
+                town.write_rule(place.workspace.root, one)
         if synced:
             for one in changed[:3]:
-                (place.workspace.documents / town.id(one)).unlink(missing_ok=True)
-                town.rules[one] = NOBODY
+                (place.workspace.documents / town.id(one)).unlink()
+                town.remove(one)
             sync(place.workspace, embedder=place.embedder)
         else:
             place.register.assign({town.id(one): town.rules[one].audience for one in changed})
@@ -232,11 +247,9 @@ def _revoked(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
 def _tenants(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
     """Two customers with equal ids, principals and questions, asked in turns."""
     places = [opened_place(folder, part, opened=opened, seed=seed) for seed in (0, 1)]
+    of_first, of_second = (place.questions for place in places)
     for place in places:
-        place.questions[1::2] = places[1 - places.index(place)].questions[1::2]
-        place.reference = Reference(place.town, place.questions, embedder=place.embedder)
-        everything = np.ones(place.town.documents, dtype=bool)
-        place.tempting = [place.reference.ranked(number, everything)[:K] for number in range(QUESTIONS)]
+        place.take([*of_first[::2], *of_second[::2]])
     seen: Counter[str] = Counter()
     while seen["pairs"] < part.pairs:
         principals = places[0].town.caller()

@@ -89,12 +89,13 @@ class Town:
     audiences: int
     """Distinct ones, at most one a document."""
     seed: int = 0
-    name: str = ""
     """Part of every marker, so that two towns with equal ids share none."""
     rules: list[Rule] = field(default_factory=list)
     """Who may read each document now."""
     groups: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)
+    """Documents that were removed."""
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -173,10 +174,16 @@ class Town:
 
     def revoke(self, share: float, *, writable: bool = True) -> list[int]:
         """Other audiences for this share of the documents, nobody for a third of them; returns their numbers."""
-        changed = self.random.sample(self.numbers, max(1, round(share * self.documents)))
+        left = [number for number in self.numbers if number not in self.gone]
+        changed = self.random.sample(left, max(1, round(share * self.documents)))
         for number in changed:
             self.rules[number] = NOBODY if self.random.random() < 1 / 3 else self.rule(writable=writable)
         return changed
+
+    def remove(self, number: int) -> None:
+        """Nobody may read it any more."""
+        self.gone.add(number)
+        self.rules[number] = NOBODY
 
     def write(self, root: Path, *, config: str) -> None:
         """The files of a workspace: documents, who may read them, and a question about every fifth."""

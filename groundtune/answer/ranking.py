@@ -87,6 +87,8 @@ def _collapsed(
 
 def _one_of(twins: Sequence[Considered], newest: Callable[[str], float]) -> Considered:
     """The twin of the document changed last, of equals the best, with the score of the best."""
+    if len(twins) == 1:
+        return twins[0]
     chosen = max(twins, key=lambda one: newest(one.row.chunk.document))
     others = tuple(one.row.chunk.id for one in twins if one is not chosen)
     return replace(chosen, fused=twins[0].fused, stands_for=others)
