@@ -168,7 +168,7 @@ class Place:
         """At least `pairs` tempting pairs: these callers first, then new ones, each with questions in random order."""
         seen: Counter[str] = Counter()
         waiting = list(callers)
-        each = -(-pairs // len(callers)) if callers else QUESTIONS
+        each = -(-pairs // len(callers)) if callers else min(QUESTIONS, max(20, pairs // 10))
         while seen["pairs"] < pairs:
             principals = waiting.pop(0) if waiting else self.town.caller()
             readable = self.town.readable(principals)
@@ -254,7 +254,7 @@ def _tenants(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
     while seen["pairs"] < part.pairs:
         principals = places[0].town.caller()
         readable = [place.town.readable(principals) for place in places]
-        for question in places[0].town.random.sample(range(QUESTIONS), QUESTIONS // 5):
+        for question in places[0].town.random.sample(range(QUESTIONS), 20):
             for place, mine in zip(places, readable, strict=True):
                 if place.tempted(question, mine) and seen["pairs"] < part.pairs:
                     seen += place.try_search(principals, question, mine)
@@ -332,18 +332,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kept = chosen.work / f"{chosen.name}.parts.jsonl"
     done = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] if kept.exists() else []
     planned = {part.name: part for part in parts(chosen.pairs)}
-    for name in planned:
-        if any(row["name"] == name for row in done):
-            continue
-        started = time.process_time()
-        counts = run(planned[name], chosen.work)
-        seconds = time.process_time() - started
-        done.append({"name": name, **asdict(planned[name]), "seconds": seconds, "counts": dict(counts)})
-        with kept.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(done[-1]) + "\n")
-        print(f"{seconds:7.1f} s  {name}  {dict(counts)}", flush=True)
-    rows = [row for row in done if row["name"] in planned]
-    save(chosen.name, *summary(rows, pairs=chosen.pairs), folder=chosen.folder)
+    try:
+        for name in [name for name in planned if name not in {row["name"] for row in done}]:
+            started = time.process_time()
+            counts = run(planned[name], chosen.work)
+            seconds = time.process_time() - started
+            done.append({"name": name, **asdict(planned[name]), "seconds": seconds, "counts": dict(counts)})
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(done[-1]) + "\n")
+            print(f"{seconds:7.1f} s  {name}  {dict(counts)}", flush=True)
+    finally:  # also of a run that was broken off
+        rows = [row for row in done if row["name"] in planned]
+        save(chosen.name, *summary(rows, pairs=chosen.pairs), folder=chosen.folder)
     return 0
 
 
