@@ -29,7 +29,7 @@ check: $(READY)  ## Style, types, import direction, public surface, import cost,
 	$(BIN)/lint-imports --no-cache
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_public_api.py tests/test_import_cost.py tests/test_docs.py
 
-demo: $(READY)  ## Race all five candidates on the shipped documents and questions; the result is in demo-out/
+demo: $(READY)  ## Race all five candidates on a generated company; the result is in demo-out/
 	test -e $(DEMO)/groundtune.toml || $(BIN)/groundtune init $(DEMO) --demo
 	$(BIN)/groundtune decide --workspace $(DEMO)
 

@@ -2,6 +2,7 @@
 
     python -m benchmarks.coverage --reduced      # 200 replicates of a small grid, minutes
     python -m benchmarks.coverage                # 2,000 replicates of the full grid, hours; goes on where it stopped
+    python -m benchmarks.coverage --minutes 30   # as much of it as fits
 
 Each finished cell is appended to results/NAME.cells.jsonl, the most telling first; results/NAME.json sums up what is there.
 Intervals and tests of non-inferiority are the product's own; BCa takes 1,999 resamples instead of 9,999, which only adds noise.
@@ -11,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -25,12 +28,12 @@ from scipy.stats import binom
 
 from benchmarks.harness import RESULTS, Figure, Goal, goal, save
 from benchmarks.simulate import draw, group_sums, groups_of, holds_up, holm, p_best, p_values, pairs, superior
-from groundtune.decision.verdict import ALPHA_NOT_WORSE, ALPHA_SUPERIOR, decide_verdict
+from groundtune.decision.verdict import decide_verdict
 from groundtune.evaluation import statistics
 from groundtune.evaluation.bounded import Array, BoundedValues, Codes, score_test
 from groundtune.evaluation.crossed import sample_of
 from groundtune.evaluation.statistics import mean_of, power, simultaneous_level
-from groundtune.types import Example, Interval, Score
+from groundtune.types import ALPHA_NOT_WORSE, ALPHA_SUPERIOR, Example, Interval, Score
 
 MARGIN = 0.05
 LEVELS = {"middle": 0.5, "floor": 0.05, "ceiling": 0.95}
@@ -298,9 +301,11 @@ def summary(cells: Sequence[Mapping[str, Any]], *, planned: int) -> tuple[dict[s
     informed = lambda cell: cell["figures"]["groups"] >= 30 and cell["figures"]["discordant"] >= 10  # noqa: E731
     everywhere = of("difference_coverage") + of("mean_coverage")
     band = of("difference_coverage", where=informed)
+    sizes = Counter(cell["items"] for cell in cells)
     figures: dict[str, Figure] = {
         "cells_finished": len(cells),
         "cells_planned": planned,
+        "cells_finished_by_items": ", ".join(f"{count} of n = {items}" for items, count in sorted(sizes.items())),
         "replicates_per_cell": min((cell["replicates"] for cell in cells), default=None),
         "seconds_total": sum(cell["seconds"] for cell in cells),
     }
@@ -352,6 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--replicates", type=int, help="replicates a cell (2,000; reduced: 200)")
     parser.add_argument("--name", help="of the results (coverage; reduced: coverage_reduced)")
     parser.add_argument("--folder", type=Path, default=RESULTS)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no cell after so many; 0 sums up what is there")
     chosen = parser.parse_args(arguments)
     replicates = chosen.replicates or (200 if chosen.reduced else 2000)
     name = chosen.name or ("coverage_reduced" if chosen.reduced else "coverage")
@@ -361,8 +367,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     done = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] if kept.exists() else []
     known = {row["cell"] for row in done if row["replicates"] == replicates}
     planned = list(grid(reduced=chosen.reduced))
+    end = time.monotonic() + 60 * chosen.minutes
     for cell in planned:
-        if cell.name in known:
+        if cell.name in known or time.monotonic() >= end:
             continue
         started = time.process_time()
         figures = run(cell, replicates=replicates)

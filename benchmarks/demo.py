@@ -1,4 +1,4 @@
-"""Runs the shipped demo as a new user would and times each step. Knows the demo's workspace; nothing of how a race is run.
+"""Runs the demo as a new user would and times each step. Knows the workspace of the generated company, not how races are run.
 
 python -m benchmarks.demo                  # the race, the same from the store, and once more from nothing
 python -m benchmarks.demo --against DIR    # instead of the last: compare with what `make demo` left in DIR
@@ -24,8 +24,8 @@ from benchmarks.figures import STANDARD, announce, figures_of, race_goals
 from benchmarks.harness import WORK, Figure, Goal, goal, save
 from groundtune.cli import progress
 
-FRESH_QUESTION = "From which day of an illness must I hand in a medical certificate?"
-SECRET = "Which firm is to be taken over, and at what price?"
+FRESH_QUESTION = "Up to which value may gifts be kept?"
+SECRET = "What is the project called that moves part of the works, and what does it cost?"
 """Answered by documents of the management only."""
 
 
@@ -133,10 +133,9 @@ def goals_of(report: Mapping[str, Any], figures: Mapping[str, Figure]) -> list[G
     return [
         *race_goals(report, expected=STANDARD),
         goal("minutes_total", figures["minutes_total"], "<=", 20),
-        goal("documents_count", figures["documents_count"], ">=", 12),
-        goal("formats_count", len(kinds), ">=", 4),
-        goal("questions_count", figures["questions_count"], ">=", 60),
-        goal("folds_count", len(report["splits"]["folds"]), "<=", 3),
+        goal("documents_count", figures["documents_count"], ">=", 60),
+        goal("formats_count", len(kinds), ">=", 6),
+        goal("questions_count", figures["questions_count"], ">=", 300),
         goal("ask_fresh_process_s", figures["ask_fresh_process_s"], "<=", 15),
         goal("management_hits_for_staff_count", figures["management_hits_for_staff_count"], "==", 0),
         goal("management_hits_for_management_count", figures["management_hits_for_management_count"], ">=", 1),

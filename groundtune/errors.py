@@ -18,6 +18,8 @@ Each error is also the built-in kind that it refines, carries the object it is a
 
 from __future__ import annotations
 
+from groundtune.installation import install_command
+
 
 class GroundtuneError(Exception):
     """Base of the tree. `subject` names the file, line, id or key; `remedy` is one sentence in the imperative."""
@@ -76,7 +78,7 @@ class MissingExtra(GroundtuneError, ImportError):
         super().__init__(
             f"{wanted_by} needs the package {package!r}, which is not installed.",
             subject=wanted_by,
-            remedy=f"Run: pip install 'groundtune[{extra}]'",
+            remedy=f"Run: {install_command(extra)}",
         )
         self.message = f"needs the package {package!r}, which is not installed."
         self.package = package

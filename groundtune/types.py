@@ -469,6 +469,11 @@ class Comparison:
     groups: int
 
 
+ALPHA_SUPERIOR = 0.05
+"""Two-sided, Holm-adjusted: below it one candidate is better than another."""
+ALPHA_NOT_WORSE = 0.025
+"""One-sided, Holm-adjusted: below it one candidate is not worse than another by the margin."""
+
 VerdictKind = Literal["superior", "cheapest non-inferior", "inconclusive", "none good enough"]
 
 Claim = Literal["these weights", "the method"]

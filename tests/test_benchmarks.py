@@ -129,7 +129,10 @@ def report() -> dict[str, Any]:
             "questions": 40, "scored": 40, "unanswerable": 4, "groups": 30, "largest_group_share": 0.1, "metric": "f1",
             "metrics": ["f1"], "models": ["fake:echo"], "labels": 0, "documents": 17, "chunks": 90, "problems": [],
         },
-        "splits": {"scheme": "cross-fitted", "folds": [{"train": 20, "test": 20}], "seed": 0, "fingerprint": "ab", "looks": 1},
+        "splits": {
+            "scheme": "cross-fitted", "folds": [{"train": 20, "test": 20}], "seed": 0, "fingerprint": "ab", "looks": 1,
+            "ledger": [],
+        },
         "seeds": [0],
         "mde": 0.2,
         "smallest_p": 0.001,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundtune.ingest.chunk import chunk, embedded_text
+from groundtune.dataset.check import locate
+from groundtune.ingest.chunk import Method, chunk, embedded_text, parents, table_heads
 from groundtune.types import Chunk, Document
 
 
@@ -118,3 +120,117 @@ def test_what_is_embedded_names_title_and_headings_once() -> None:
     one = Chunk("d#0-1", "d", "## B\n\ntext", 0, 1, ("A", "B"))
     assert embedded_text("Title", one) == "Title > A\n## B\n\ntext"
     assert embedded_text("A", Chunk("d#0-1", "d", "# A\n\ntext", 0, 1, ("A",))) == "# A\n\ntext"
+
+
+METHODS = get_args(Method)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    lines=st.lists(LINE, max_size=25),
+    tokens=st.integers(4, 60),
+    overlap=st.sampled_from([0, 3]),
+    method=st.sampled_from(METHODS),
+    breaks=st.lists(st.floats(0, 1), max_size=4),
+)
+def test_every_way_keeps_offsets_text_and_limits(
+    lines: list[str], tokens: int, overlap: int, method: Method, breaks: list[float]
+) -> None:
+    text = "\n".join(lines)
+    pages = tuple(sorted({0, *(int(share * len(text)) for share in breaks)}))
+    document = Document("d", "Title", text, "", pages=pages)
+    chunks = chunk(document, tokens=tokens, overlap=overlap, method=method, parent_tokens=3 * tokens, count_tokens=words)
+    covered = bytearray(len(text))
+    for one in chunks:
+        assert text[one.start : one.end] == one.text
+        assert one.text == one.text.strip() != ""
+        assert one.tokens <= tokens + tokens // 8 + overlap
+        covered[one.start : one.end] = b"\1" * (one.end - one.start)
+    assert all(seen or letter.isspace() for seen, letter in zip(covered, text, strict=True))
+    assert [one.start for one in chunks] == sorted(one.start for one in chunks)
+    assert len({one.id for one in chunks}) == len(chunks)
+    if method == "page" and not overlap:
+        assert all(document.page_of(one.start) == document.page_of(one.end - 1) for one in chunks)
+    if method == "parent" and not overlap:
+        sections = parents(document, tokens=tokens, parent_tokens=3 * tokens, count_tokens=words)
+        assert all(one.tokens <= 3 * tokens + 3 * tokens // 8 for one in sections)
+        assert all(sum(within.start <= one.start and one.end <= within.end for within in sections) == 1 for one in chunks)
+
+
+def by(method: Method, text: str, *, tokens: int = 20, pages: tuple[int, ...] = (), overlap: int = 0) -> list[str]:
+    document = Document("d", "Title", text, "", pages=pages)
+    cut = chunk(document, tokens=tokens, overlap=overlap, method=method, parent_tokens=60, count_tokens=words)
+    return [one.text for one in cut]
+
+
+def test_fixed_chunks_are_full_whatever_they_cut() -> None:
+    text = "# A\n\n" + "word " * 17 + "\n\n# B\n\n" + "other " * 30
+    assert [len(one.split()) for one in by("fixed", text)] == [20, 20, 11]
+    assert by("fixed", text, overlap=2)[1].split()[:2] == by("fixed", text)[0].split()[-2:]
+
+
+def test_sentences_stay_whole() -> None:
+    text = " ".join(f"This is sentence number {number}." for number in range(9)) + "\n\nA last paragraph."
+    found = by("sentence", text)
+    assert all(one.endswith(".") for one in found)
+    assert found[-1].endswith("A last paragraph.")
+
+
+def test_pages_are_not_mixed() -> None:
+    text = "one page\n\nanother page\n\nthird"
+    assert by("recursive", text, pages=(0, 10, 24)) == [text]
+    assert by("page", text, pages=(0, 10, 24)) == ["one page", "another page", "third"]
+    assert by("page", text) == [text]
+
+
+def test_tables_stand_alone_under_their_heading() -> None:
+    table = "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    text = f"before\n\n{table}\n\nafter\n\n# Head\n\n{table}"
+    assert by("table", text, tokens=40) == ["before", table, "after", f"# Head\n\n{table}"]
+
+
+def test_a_table_that_is_divided_keeps_its_head_beside_each_part() -> None:
+    rows = [f"| {number} | value |" for number in range(12)]
+    text = "intro\n\n" + "\n".join(["| key | name |", "| --- | --- |", *rows])
+    document = Document("d", "Title", text, "")
+    cut = chunk(document, tokens=24, method="table", count_tokens=words)
+    heads = table_heads(document, cut)
+    assert [heads.get(one.id) for one in cut] == [None, None, *["| key | name |"] * (len(cut) - 2)]
+    assert embedded_text("T", cut[-1], context=heads[cut[-1].id]).startswith("T\n| key | name |\n| ")
+
+
+def test_small_chunks_lie_within_their_sections() -> None:
+    text = "# A\n\n" + "alpha beta. " * 12 + "\n\n# B\n\n" + "gamma delta. " * 12
+    document = Document("d", "Title", text, "")
+    sections = parents(document, tokens=20, parent_tokens=60, count_tokens=words)
+    assert [one.headings for one in sections] == [("A",), ("B",)]
+    assert len(by("parent", text)) > 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    spans=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=4),
+    tokens=st.integers(8, 50),
+    method=st.sampled_from(METHODS),
+)
+def test_evidence_does_not_depend_on_how_a_document_is_cut(
+    spans: list[tuple[float, float]], tokens: int, method: Method
+) -> None:
+    text = "\n\n".join(f"## Part {n}\n\n" + f"Fact {n} is told here in a sentence. " * 3 for n in range(6))
+    document = Document("d", "Title", text, "")
+    cut = chunk(document, tokens=tokens, method=method, parent_tokens=3 * tokens, count_tokens=words)
+    for a, b in spans:
+        start, end = sorted((int(a * len(text)), int(b * len(text))))
+        held = "".join(text[max(start, one.start) : min(end, one.end)] for one in cut if one.start < end and one.end > start)
+        assert "".join(held.split()) == "".join(text[start:end].split())
+
+
+def test_evidence_is_found_again_in_another_parse() -> None:
+    quote = "The warranty lasts two years and covers parts."
+    as_markdown = f"# Warranty\n\n- **Scope:** {quote}\n"
+    as_pdf = "Warranty\n\nScope: The warranty lasts two\nyears and covers parts."
+    for text in (as_markdown, as_pdf):
+        spans = locate(quote, text)
+        assert spans is not None
+        (start, end), *_ = spans
+        assert " ".join(text[start:end].split()) in (quote, quote.rstrip("."))

@@ -16,6 +16,7 @@ import groundtune
 from groundtune import errors
 from groundtune.cli import output, progress, results
 from groundtune.cli.main import COMMANDS, run
+from groundtune.installation import install_command
 
 TREE = [
     (errors.UsageError("no."), 2),
@@ -65,7 +66,7 @@ def test_an_error_is_one_json_document(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert run(["models", "--json"]) == 5
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["kind"] == "MissingExtra"
-    assert error["remedy"] == "Run: pip install 'groundtune[train]'"
+    assert error["remedy"] == f"Run: {install_command('train')}"
     assert error["exit_code"] == 5
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from groundtune.config import AccessRule, Config, compile_glob, default_config_text, load_config
+from groundtune.config import AccessRule, Config, Decision, compile_glob, default_config_text, load_config
 from groundtune.errors import ConfigError, NotFound
 from groundtune.types import EVERYONE, LOCAL
 
@@ -51,13 +51,23 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     lines = [line.removeprefix("# ") if " = " in line and not line.startswith("#  ") else line for line in text.split("\n")]
     shown = load_config(written(tmp_path, "\n".join(line.replace("with the values", "") for line in lines)))
     assert shown.decision.budget == "20m" and shown.prices.models["openai:NAME"].output_per_million == 0.60
-    decision = shown.decision.model_copy(update={"budget": None})
+    limits = ("max_p95_seconds", "max_cost_per_1000", "max_memory_gb", "max_staleness_hours")
+    assert [getattr(shown.decision, limit) for limit in limits] == [2.0, 1.5, 4.0, 48.0]
+    assert shown.decision.report_audience == (("staff",),)
+    unset = [key for key, field in Decision.model_fields.items() if field.default is None]
+    counts = ("test_questions", "train_questions")
+    assert [getattr(shown.decision, count) for count in counts] == [100, 200]
+    decision = shown.decision.model_copy(update=dict.fromkeys(unset))
     prices = shown.prices.model_copy(update={"models": {}})
     assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
     assert set(shown.candidates) == {"big_rag", "our_bot"}
-    known = {"candidates": {}, "decision": decision, "prices": prices}
-    known |= {room: getattr(Config(), room) for room in ("access", "ingest", "scoring")}
-    assert shown.model_copy(update=known) == Config()
+    assert (shown.upkeep.questions_per_day, shown.upkeep.sync_hours, shown.upkeep.refresh_hours) == (200, 24, 720)
+    assert (shown.ingest.passwords, shown.retrieval.reranker) == ("passwords.txt", "hf:./FOLDER")
+    ingest = shown.ingest.model_copy(update={"passwords": None})
+    retrieval = shown.retrieval.model_copy(update={"reranker": None})
+    known = {"candidates": {}, "decision": decision, "prices": prices, "ingest": ingest, "retrieval": retrieval}
+    untold = {room: getattr(Config(), room) for room in ("access", "scoring", "upkeep")}
+    assert shown.model_copy(update=known | untold) == Config()
 
 
 @in_one_folder

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import random
+import re
+import sys
 from pathlib import Path
 
 import documents as made
@@ -13,6 +17,7 @@ from groundtune.ingest.converted import Converted, Options, Refused, join_pages
 from groundtune.ingest.detect import decode, detect
 from groundtune.ingest.office import compound
 from groundtune.ingest.salvage import salvage
+from groundtune.installation import install_command
 
 UNREAD = Options(languages=())
 TABLE = [["Plan", "Price"], ["Basic", "10"], ["Team", "25"]]
@@ -35,6 +40,15 @@ def test_office_books_and_rich_text() -> None:
     assert "Hello in rich text" in read(made.rtf("Hello in rich text")).text
     book = read(made.epub("The Book", {"One": "first", "Two": "second"}))
     assert (book.title, book.text.split()) == ("The Book", ["#", "One", "first", "#", "Two", "second"])
+
+
+def test_character_references_are_kept() -> None:
+    text = "Prices &amp; terms: it&#8217;s 5 &gt; 3 &#x41; &lt;b&gt; &quot;q&quot;"
+    meant = 'Prices & terms: it’s 5 > 3 A <b> "q"'
+    for data in (made.docx(text), made.odt(text, text), made.pptx([[text]]), made.xlsx({"s": [[text]]})):
+        assert meant in read(data).text.replace("\\", "")
+    assert meant in read(f'<?xml version="1.0"?><r><a>{text}</a></r>'.encode()).text
+    assert read(made.docx("no reference")).text.strip() == "no reference"
 
 
 def test_slides_are_pages() -> None:
@@ -159,6 +173,33 @@ def test_passwords() -> None:
     with pytest.raises(Refused, match="password") as caught:
         read(locked, options=Options(passwords=("wrong",)))
     assert "wrong" not in str(caught.value)
+
+
+def test_passwords_of_office_files() -> None:
+    msoffcrypto = pytest.importorskip("msoffcrypto", reason="the extra `passwords` is not installed")
+    locked = io.BytesIO()
+    noise = random.Random(0).randbytes(9_000)  # msoffcrypto writes small files so that nobody can open them
+    msoffcrypto.OfficeFile(io.BytesIO(made.docx("secret letter", extra={"noise.bin": noise}))).encrypt("sesame", locked)
+    data = locked.getvalue()
+    assert reason(data) == "encrypted"
+    assert reason(data, options=Options(passwords=("wrong",))) == "encrypted"
+    found = read(data, options=Options(passwords=("wrong", "sesame")))
+    assert (found.format, found.text.strip()) == ("docx", "secret letter")
+
+
+def test_passwords_without_the_package_that_opens_office_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msoffcrypto", None)
+    data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512) + "EncryptedPackage".encode("utf-16-le")
+    with pytest.raises(Refused, match=re.escape(install_command("passwords"))):
+        read(data, options=Options(passwords=("sesame",)))
+
+
+def test_a_full_disk_is_no_fault_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device (os error 28)")
+
+    monkeypatch.setattr("kreuzberg.extract_bytes_sync", full)
+    assert reason(made.packed({"a.docx": made.docx("one"), "b.txt": b"two"})) == "no space"
 
 
 def test_what_asks_for_a_picture_reader_says_so() -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 import groundtune.store.migrations
 from groundtune.access.register import AccessRegister
 from groundtune.errors import WorkspaceError
+from groundtune.installation import upgrade_command
 from groundtune.store.artefacts import Artefacts
 from groundtune.store.database import NEWEST, Database
 from groundtune.store.lineage import ancestors, record
@@ -77,8 +78,9 @@ def test_an_up_to_date_database_is_opened_without_alembic(tmp_path: Path) -> Non
 def test_state_made_by_a_newer_version_is_left_alone(database: Database) -> None:
     with database.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(WorkspaceError, match=r"newer Groundtune .*pip install --upgrade"):
+    with pytest.raises(WorkspaceError, match="newer Groundtune") as caught:
         Database(database.url)
+    assert caught.value.remedy == f"Run: {upgrade_command()}"
     with database.connect() as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
@@ -194,6 +196,21 @@ def test_a_page_damaged_within_the_file_is_named(tmp_path: Path) -> None:
         reopened = Database.at(path)
         with reopened.connect() as connection:
             connection.execute(select(documents)).all()
+
+
+def test_a_fault_in_the_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "groundtune.db"
+    database = Database.at(path)
+    with database.begin() as connection:
+        database.insert_new(connection, documents, [{"id": f"d{i}", "title": "x" * 500} for i in range(200)])
+    assert database.fault() == ""
+    database.close()
+    raw = bytearray(path.read_bytes())
+    raw[-8192:] = bytes(8192)
+    path.write_bytes(raw)
+    database = Database.at(path)
+    assert database.fault() != ""
+    database.close()
 
 
 def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:

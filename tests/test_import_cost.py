@@ -18,7 +18,6 @@ OWNERS = {
     "jsonschema": ("scoring",),
     "kreuzberg": ("ingest",),
     "lancedb": ("index",),
-    "matplotlib": ("decision",),
     "openvino": ("models",),
     "openvino_genai": ("models",),
     "openvino_tokenizers": ("models",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from groundtune.index.analysis import words_of
 from groundtune.index.filters import accepts, literals
 from groundtune.index.sqlite import SqliteIndex
 from groundtune.index.versions import BACKENDS, IndexVersions, index_class
+from groundtune.installation import install_command
 from groundtune.store.database import Database
 from groundtune.testing import DIMENSIONS, check_index, index_entries
 from groundtune.types import Entry, Filter
@@ -178,5 +180,5 @@ print(groundtune.search("kettle", root=root)[0].chunk.document)
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.stdout == "a.md\n", done.stderr
     monkeypatch.setattr(versions, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"groundtune\[lance\]"):
+    with pytest.raises(MissingExtra, match=re.escape(install_command("lance"))):
         index_class("lance")

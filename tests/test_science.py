@@ -72,7 +72,8 @@ def test_the_figures_of_the_page_are_those_of_the_code() -> None:
     assert f"fewer than {statistics.BOOTSTRAP_GROUPS} groups" in text and statistics.SPREAD == 0.45 and "deviation .45" in text
     assert f"From {SEALED_FROM} questions on" in text
     assert f"train / dev / test ({SHARES['train']:.0%}, {SHARES['dev']:.0%}, {SHARES['test']:.0%})".replace("%", " %") in text
-    assert bounded.ENOUGH == 10 and "fewer than ten groups" in text and "(1 - g / 10)" in text
+    assert bounded.ENOUGH == 10 and "fewer than ten groups that differ" in text
+    assert bounded.FEW == 6 and "fewer than six groups" in text and "(1 - g / 6)" in text
     assert baseline._CONSTANTS == 200 and "200 commonest references" in text
     assert standing.SET_SIZE == 0.05 and f"{standing.RESAMPLES:,} bootstrap resamples" in text
 

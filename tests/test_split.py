@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundtune.dataset.split import assign_groups, folds, grouping, split
+from groundtune.dataset.split import assign_groups, draw, folds, grouping, split
 from groundtune.errors import DataError, TooFewQuestions
 from groundtune.types import Evidence, Example, Message
 
@@ -94,6 +94,19 @@ def test_a_split_has_its_shares_and_its_seed() -> None:
     first, second = split(examples, seed=0), split(examples, seed=1)
     assert Counter(first.values()) == Counter(second.values()) == Counter(train=150, dev=30, test=120)
     assert first != second and split(list(reversed(examples)), seed=0) == first
+
+
+def test_some_are_drawn_by_whole_groups_and_balanced() -> None:
+    examples = [item(n, kind="ab"[n % 2], group=f"g{n // 3}", answers=("x",) if n % 5 else ()) for n in range(60)]
+    drawn = draw(examples, 20, seed=3)
+    assert abs(len(drawn) - 20) <= 3 and drawn == sorted(drawn)
+    by_id = {example.id: example for example in examples}
+    kept = {by_id[id].group for id in drawn}
+    assert sum(example.group in kept for example in examples) == len(drawn)
+    assert abs(Counter(by_id[id].kind for id in drawn)["a"] - len(drawn) / 2) <= 2
+    assert drawn == draw(examples[::-1], 20, seed=3) != draw(examples, 20, seed=4)
+    assert draw(examples, 60, seed=3) == sorted(by_id)
+    assert draw(examples[:3], 1, seed=3) == ["q0", "q1", "q2"]
 
 
 def test_what_cannot_be_split() -> None:

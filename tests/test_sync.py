@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import documents as made
 import pytest
 from hashing import HashEmbedder
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 import groundtune.ingest.sync as module
 from groundtune.access.register import AccessRegister
@@ -16,9 +19,10 @@ from groundtune.errors import DataError, NotFound, UsageError
 from groundtune.index.versions import IndexVersions
 from groundtune.ingest.converted import Converted
 from groundtune.ingest.parse import Limits, Parser
-from groundtune.ingest.sync import SyncReport, sync
+from groundtune.ingest.reading import stored_document
+from groundtune.ingest.sync import SyncReport, rebuild, sync
 from groundtune.store import lineage
-from groundtune.store.tables import documents
+from groundtune.store.tables import documents, stages
 from groundtune.store.workspace import Workspace
 from groundtune.types import Audience, Caller
 
@@ -267,3 +271,144 @@ def test_large_updates_are_committed_in_portions(
 ) -> None:
     monkeypatch.setattr(module, "_COMMIT", 1)
     assert sync(workspace, embedder=embedder).chunks == 3
+
+
+def settled(workspace: Workspace) -> None:
+    """Make the stored parses look as old as they would be after a while."""
+    with workspace.database.begin() as connection:
+        connection.execute(update(stages).values(created=stages.c.created + 60))
+
+
+def test_files_that_were_not_touched_are_not_opened(
+    workspace: Workspace, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(workspace, embedder=embedder)
+    settled(workspace)
+    opened: list[str] = []
+    read_bytes = Path.read_bytes
+
+    def counted(self: Path) -> bytes:
+        if self.is_relative_to(workspace.documents) and self.suffix != ".toml":
+            opened.append(self.name)
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    assert counts(sync(workspace, embedder=embedder)) == (0, 0, 0, 3)
+    assert opened == []
+    before = (workspace.documents / "a.md").stat()
+    put(workspace.root, "a.md", "# Holiday\n\nThirty days.")  # as long as before
+    os.utime(workspace.documents / "a.md", ns=(before.st_atime_ns, before.st_mtime_ns))
+    with workspace.database.begin() as connection:
+        connection.execute(update(stages).values(created=time.time() - 60))
+    assert counts(sync(workspace, embedder=embedder)) == (0, 1, 0, 2)
+
+
+def test_a_move_keeps_parse_and_vectors_and_takes_the_new_place_s_readers(
+    workspace: Workspace, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with reconfigured(workspace, SOME) as ruled:
+        sync(ruled, embedder=embedder)
+        before = held(ruled)
+        embedder.embedded.clear()
+        (ruled.documents / "hr").mkdir(exist_ok=True)
+        (ruled.documents / "a.md").rename(ruled.documents / "hr" / "days off.md")
+        monkeypatch.setattr(Parser, "read", lambda *_, **__: pytest.fail("it was parsed again"))
+        report = sync(ruled, embedder=embedder)
+        assert report.moved == (("a.md", "hr/days off.md"),)
+        assert counts(report) == (1, 0, 1, 2)
+        assert embedder.embedded == []
+        after = held(ruled)
+        assert after["hr/days off.md"][0] == before["a.md"][0]
+        register = AccessRegister(ruled.database)
+        assert register.audience("hr/days off.md") == Audience.of("hr")
+        assert not register.may_read("a.md", Caller.of("hr"))
+
+
+def test_copies_share_a_parse_and_are_no_moves(workspace: Workspace, embedder: HashEmbedder) -> None:
+    sync(workspace, embedder=embedder)
+    put(workspace.root, "copy.md", (workspace.documents / "a.md").read_bytes())
+    report = sync(workspace, embedder=embedder)
+    assert report.moved == ()
+    assert held(workspace)["copy.md"][0] == held(workspace)["a.md"][0]
+
+
+def test_what_could_not_be_read_inside_a_document_is_told(workspace: Workspace, embedder: HashEmbedder) -> None:
+    put(workspace.root, "box.zip", made.packed({"a.md": "inside", "b.bin": bytes(range(256)) * 9}))
+    report = sync(workspace, embedder=embedder)
+    assert [(name, what.split(": ")[:2]) for name, what in report.partial] == [("box.zip", ["b.bin", "unsupported"])]
+    assert sync(workspace, embedder=embedder).partial == report.partial
+    settled(workspace)
+    assert sync(workspace, embedder=embedder).partial == report.partial
+
+
+def test_passwords_are_taken_from_beside_a_document_or_from_the_shared_file(
+    workspace: Workspace, embedder: HashEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(workspace.root, "one.pdf", made.pdf([[("text", "first secret")]], password="sesame"))
+    put(
+        workspace.root,
+        "two.zip",
+        made.packed({"in.pdf": made.pdf([[("text", "second secret")]], password="shared"), "a.md": "x"}),
+    )
+    report = sync(workspace, embedder=embedder)
+    assert [(name, reason.split(":")[0]) for name, reason in report.failed] == [("one.pdf", "encrypted")]
+    assert [name for name, _ in report.partial] == ["two.zip"]
+    put(workspace.root, "one.pdf.password", "wrong\nsesame\n")
+    (workspace.root / "passwords.txt").write_text("shared\n")
+    with reconfigured(workspace, '[ingest]\npasswords = "passwords.txt"\n' + ALL) as ruled:
+        report = sync(ruled, embedder=embedder)
+        assert (report.failed, report.partial) == ((), ())
+        texts = [stored_document(ruled, row).text for row in rows(ruled) if row["id"] in ("one.pdf", "two.zip")]
+        assert "first secret" in texts[0]
+        assert "second secret" in texts[1]
+        assert "one.pdf.password" not in held(ruled)
+        stored = b"".join(path.read_bytes() for path in ruled.state.rglob("*") if path.is_file())
+        assert b"sesame" not in stored
+        assert b"shared" not in stored
+    assert "sesame" not in caplog.text
+    with (
+        reconfigured(workspace, '[ingest]\npasswords = "absent.txt"\n' + ALL) as ruled,
+        pytest.raises(NotFound, match="passwords"),
+    ):
+        sync(ruled, embedder=embedder)
+
+
+def rows(workspace: Workspace) -> list[dict[str, Any]]:
+    with workspace.database.connect() as connection:
+        return [dict(row) for row in connection.execute(select(documents).order_by(documents.c.id)).mappings()]
+
+
+def contents(workspace: Workspace) -> list[Any]:
+    """All that the index says."""
+    versions = IndexVersions(workspace.state / "index", database=workspace.database)
+    index = versions.open(versions.current())
+    table: Any = index._table
+    return sorted((tuple(sorted(row.items(), key=str)) for row in table.to_arrow().to_pylist()), key=str)
+
+
+def test_an_index_rebuilt_from_stored_parses_equals_the_old_one(workspace: Workspace, embedder: HashEmbedder) -> None:
+    put(workspace.root, "slides.pptx", made.pptx([["One", "hello"], ["Two", "world"]]))
+    sync(workspace, embedder=embedder)
+    before = contents(workspace)
+    embedder.embedded.clear()
+    for path in sorted(workspace.documents.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    assert rebuild(workspace, embedder=embedder) == len(before)
+    assert contents(workspace) == before
+    assert embedder.embedded == []
+    assert [folder.name for folder in (workspace.state / "index").iterdir()] == ["000002"]
+
+
+def test_a_context_written_by_a_model_is_searched_and_written_once(workspace: Workspace, embedder: HashEmbedder) -> None:
+    settings = 'model = "fake:echo"\n[chunking]\ncontext = "model"\n' + ALL
+    with reconfigured(workspace, settings) as written:
+        sync(written, embedder=embedder)
+        assert all(text.count("\n") >= 1 for text in embedder.embedded)
+        assert any("Holiday" in text for text in embedder.embedded)
+        count = len(embedder.embedded)
+        rebuild(written, embedder=embedder)
+        assert len(embedder.embedded) == count
+    with reconfigured(workspace, '[chunking]\ncontext = "none"\n' + ALL) as bare:
+        embedder.embedded.clear()
+        sync(bare, embedder=embedder)
+        assert "Plain." in embedder.embedded

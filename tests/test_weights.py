@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import sys
 import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny
 from safetensors.numpy import load_file, save_file
 
-from groundtune.errors import ModelFailure, NotFound
+from groundtune.errors import ModelFailure, NotFound, WorkspaceError
 from groundtune.models import adapter as adapters
 from groundtune.models import gguf_file, weights
 
@@ -144,13 +147,43 @@ def test_a_failed_conversion_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_a_full_disk_is_named_whether_or_not_the_engine_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(draft: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def mute(draft: Path) -> None:
+        raise ModelFailure("iostream error")
+
+    with pytest.raises(WorkspaceError, match="the disk is full"):
+        weights.once(tmp_path / "cache" / "x", full)
+    with pytest.raises(ModelFailure, match="iostream error"):
+        weights.once(tmp_path / "cache" / "x", mute)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=4096))
+    with pytest.raises(WorkspaceError, match="the disk is full"):
+        weights.once(tmp_path / "cache" / "x", mute)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_damaged_weights_are_named(home: Path, tmp_path: Path) -> None:
+    cached = tmp_path / "cache" / "models" / "tiny"
+    shutil.copytree(home, cached)
+    for place, remedy in ((home, "Copy it anew"), (cached, "Delete this folder")):
+        file = place / "model.safetensors"
+        file.write_bytes(file.read_bytes()[:-100])
+        with pytest.raises(ModelFailure, match=f"the weights are damaged: .*{remedy}"):
+            weights.torch_model(str(place))
+
+
 def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> None:
     old, new = tmp_path / ".x-old", tmp_path / ".x-new"
     old.mkdir()
     new.mkdir()
+    future = tmp_path / ".x-future"
+    future.mkdir()
     os.utime(old, (0, 0))
+    os.utime(future, (2e9, 2e9))  # made before the clock was put back
     weights.once(tmp_path / "y", lambda draft: None)
-    assert not old.exists() and new.exists()
+    assert not old.exists() and not future.exists() and new.exists()
 
 
 def test_an_unknown_name_without_the_hub_says_so(home: Path) -> None:

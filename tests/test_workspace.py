@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from groundtune.config import default_config_text
 from groundtune.errors import ConfigError, NotFound, UsageError, WorkspaceError
+from groundtune.store.artefacts import PARTIAL
 from groundtune.store.workspace import Workspace
 
 NOBODY_USER = 65534
@@ -166,6 +168,34 @@ def test_the_holder_may_lock_again_and_no_other_thread(workspace: Workspace) -> 
     assert len(refused) == 2
     in_a_thread()
     assert len(refused) == 2
+
+
+def test_the_note_of_a_dead_process_stops_nobody_even_if_its_id_is_taken_again(workspace: Workspace) -> None:
+    """The lock is the system's; process 1 runs everywhere."""
+    (workspace.state / "writer.pid").write_text("1 elsewhere")
+    assert workspace.writer == ""
+    with workspace.lock():
+        assert (workspace.state / "writer.pid").read_text().split() == [str(os.getpid()), platform.node()]
+
+
+def test_a_writer_on_another_machine_is_named_with_it(workspace: Workspace) -> None:
+    with workspace.lock():
+        (workspace.state / "writer.pid").write_text("4711 thatmachine")
+        assert workspace.writer == "process 4711 on thatmachine"
+        (workspace.state / "writer.pid").unlink()
+        assert workspace.writer == "another process"
+
+
+def test_what_a_killed_writer_left_half_written_is_removed_by_the_next(workspace: Workspace) -> None:
+    folder = workspace.state / "artefacts" / "ab"
+    folder.mkdir(parents=True)
+    old, future, fresh = (folder / f"{PARTIAL}{name}" for name in ("old", "future", "fresh"))
+    for path in (old, future, fresh, folder / "whole"):
+        path.write_text("x")
+    os.utime(old, (1, 1))
+    os.utime(future, (2e9, 2e9))  # written before the clock was put back
+    with workspace.lock():
+        assert sorted(path.name for path in folder.iterdir()) == [fresh.name, "whole"]
 
 
 def test_an_error_inside_frees_the_lock(workspace: Workspace) -> None:

@@ -66,8 +66,15 @@ class ExternalAssistant:
         """Answers in the order of `examples`, each asked with its own principals, at most `concurrency` at once."""
         if len(examples) < 2:
             return [self._one(example) for example in examples]
-        with ThreadPoolExecutor(min(self._concurrency, len(examples))) as pool:
+        pool = ThreadPoolExecutor(min(self._concurrency, len(examples)))
+        wait = True
+        try:
             return list(pool.map(self._one, examples))
+        except KeyboardInterrupt:
+            wait = False  # for what may hang until its time limit
+            raise
+        finally:
+            pool.shutdown(wait=wait, cancel_futures=True)
 
     def _one(self, example: Example) -> Answer:
         request = {

@@ -200,7 +200,10 @@ class CommandTransport:
                 what, subject=f"{self._name}: {self._external.target[0]}", remedy="Correct its command."
             ) from error
         with process:
-            return self._exchange(process, json.dumps(request).encode())
+            try:
+                return self._exchange(process, json.dumps(request).encode())
+            finally:
+                _kill(process)  # also when an interrupt came before it was waited for
 
     def _exchange(self, process: subprocess.Popen[bytes], body: bytes) -> Any:
         said, complained = _Reader(process, "stdout"), _Reader(process, "stderr")
@@ -212,8 +215,6 @@ class CommandTransport:
             finished = said.wait(deadline) and complained.wait(deadline)
         except subprocess.TimeoutExpired:
             finished = False
-        finally:
-            _kill(process)
         if said.overflown or complained.overflown:
             raise Failed("too large a reply")
         if not finished:

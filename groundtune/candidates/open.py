@@ -23,7 +23,7 @@ from groundtune.store.stages import digest
 from groundtune.store.tables import runs
 from groundtune.store.tables import weights as weights_table
 from groundtune.store.workspace import Workspace
-from groundtune.training.lora import load_result
+from groundtune.training.lora import ABOUT, load_result
 from groundtune.types import LOCAL, Example
 
 
@@ -78,20 +78,23 @@ def find_weights(workspace: Workspace, identity: str) -> Weights:
     """Registered weights. Raises NotFound when they are unknown, withdrawn or gone from the disk."""
     with workspace.database.connect() as connection:
         row = connection.execute(select(weights_table).where(weights_table.c.id == identity)).mappings().first()
-    if row is None or row["status"] != "ready" or not (workspace.state / row["path"] / "training.json").exists():
+    if row is None or row["status"] != "ready" or not (workspace.state / row["path"] / ABOUT).exists():
         raise NotFound("these weights are not there.", subject=identity, remedy="Run: groundtune train")
     folder = workspace.state / row["path"]
-    about = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    return Weights(
-        id=identity,
-        adapter=folder,
-        audience=from_json(row["audience"]),
-        documents=tuple(about["documents"]),
-        pairs=len(about["examples"]),
-        unreadable=(),
-        without_gold=(),
-        result=load_result(folder),
-    )
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return Weights(
+            id=identity,
+            adapter=folder,
+            audience=from_json(row["audience"]),
+            documents=tuple(about["documents"]),
+            pairs=len(about["examples"]),
+            unreadable=(),
+            without_gold=(),
+            result=load_result(folder),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotFound("these weights are damaged on disk.", subject=str(folder), remedy="Run: groundtune train") from error
 
 
 def remember_run(
@@ -116,9 +119,17 @@ def remember_run(
 
 
 def newest(workspace: Workspace, *, verb: str, run: str | None = None) -> Any:
-    """What a finished run left, by default the newest of its verb; None when there is none."""
+    """What a finished run left, by default the newest of its verb; None when there is none.
+
+    Runs are numbered, and the newest is the one with the highest number, whatever the clock said.
+    Raises NotFound when what it left is lost.
+    """
     chosen = select(runs.c.artefact).where(runs.c.verb == verb, runs.c.status == "done")
-    chosen = chosen.where(runs.c.id == run) if run else chosen.order_by(runs.c.created.desc(), runs.c.id.desc())
+    chosen = chosen.where(runs.c.id == run) if run else chosen.order_by(func.length(runs.c.id).desc(), runs.c.id.desc())
     with workspace.database.connect() as connection:
         artefact = connection.scalar(chosen.limit(1))
-    return None if artefact is None else workspace.artefacts.get_json(artefact)
+    try:
+        return None if artefact is None else workspace.artefacts.get_json(artefact)
+    except NotFound as error:
+        what = "what this run left is lost or damaged on disk."
+        raise NotFound(what, subject=run or f"newest {verb}", remedy=f"Run: groundtune {verb}") from error

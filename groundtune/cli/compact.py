@@ -16,4 +16,5 @@ def command(workspace: Workspace = HERE, json: Json = False) -> None:
     if json:
         output.document(done)
         return
-    output.line(f"{done.results} stored results and {done.orphans} stray files removed; the index holds {done.chunks} chunks")
+    results, orphans = output.counted(done.results, "stored result"), output.counted(done.orphans, "stray file")
+    output.line(f"{results} and {orphans} removed; the index holds {output.counted(done.chunks, 'chunk')}")

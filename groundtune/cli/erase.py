@@ -25,9 +25,14 @@ def command(
     if json:
         output.document(done)
         return
-    output.line(
-        f"{len(done.documents)} documents erased: {done.parses} parses, {done.vectors} batches of vectors, "
-        f"{done.answers} of answers, {done.scores} scores, {len(done.weights)} weights, {len(done.reports)} reports and runs"
+    gone = (
+        output.counted(done.parses, "parse"),
+        f"{done.vectors} batches of vectors" if done.vectors != 1 else "1 batch of vectors",
+        f"{done.answers} of answers",
+        output.counted(done.scores, "score"),
+        f"{len(done.weights)} weights",
+        f"{len(done.reports)} reports and runs",
     )
+    output.line(f"{output.counted(len(done.documents), 'document')} erased: {', '.join(gone)}")
     for place in done.remaining:
         output.line(f"still quotes one of them: {place}")

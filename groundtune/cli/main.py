@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +18,9 @@ import typer.main
 
 import groundtune
 from groundtune.cli import output
-from groundtune.errors import GroundtuneError, UsageError, WorkspaceError
+from groundtune.cli.interrupt import Interrupts, end_at_once
+from groundtune.errors import GroundtuneError, MissingExtra, UsageError, WorkspaceError
+from groundtune.installation import NAME, extra_of
 
 COMMANDS = (
     "advise",
@@ -80,7 +85,7 @@ def _common(
       6  access denied
       7  a model could not load, answer or train
       8  the workspace or the machine: locked, read-only, full, damaged
-    130  interrupted; the same command goes on where it stopped
+    130  interrupted (143 by a request to end); the same command goes on where it stopped
       1  a defect of this program
     """
 
@@ -88,11 +93,21 @@ def _common(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(run(words))
+    interrupts = Interrupts(farewell=lambda code: output.shown(_interrupted(words, code)), say=_say)
+    interrupts.install()
+    try:
+        code = run(words, interrupts=interrupts)
+    except KeyboardInterrupt:  # while the end of a run was being told
+        code = output.fail(_interrupted(words, interrupts.code), as_json=False)
+    interrupts.closing(code)
+    if interrupts.interrupted:  # everything is unwound; what still runs in threads is not waited for
+        sys.stdout.flush()
+        end_at_once(code)
+    sys.exit(code)
 
 
-def run(words: Sequence[str]) -> int:
-    """Run one command and return its exit code; never raises."""
+def run(words: Sequence[str], *, interrupts: Interrupts | None = None) -> int:
+    """Run one command and return its exit code."""
     options = words[: words.index("--")] if "--" in words else words
     as_json, debug = "--json" in options, "--debug" in options
     first = next((word for word in words if not word.startswith("-")), "")
@@ -110,23 +125,47 @@ def run(words: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.errno in _NOT_OURS:
             refused = WorkspaceError(error.strerror or str(error), subject=str(error.filename or ""), remedy=_REFUSED)
             return output.fail(refused, as_json=as_json, trace=traceback.format_exc() if debug else "")
+        if isinstance(error, ModuleNotFoundError) and not (error.name or NAME).startswith(NAME):
+            absent = MissingExtra(str(error.name), extra=extra_of(str(error.name)), wanted_by=NAME)
+            return output.fail(absent, as_json=as_json, trace=traceback.format_exc() if debug else "")
         remedy = "This is a defect of groundtune. " + (
             "Report it with the traceback above." if debug else f"For the traceback run: {_line(['--debug', *words])}"
         )
         defect = GroundtuneError(f"{type(error).__name__}: {error}", remedy=remedy)
         return output.fail(defect, as_json=as_json, trace=traceback.format_exc() if debug else "")
     if result == INTERRUPTED:
-        stop = GroundtuneError("interrupted; every finished step is kept.", remedy=f"To go on, run again: {_line(words)}")
-        stop.exit_code = INTERRUPTED
-        return output.fail(stop, as_json=as_json)
+        code = interrupts.code if interrupts else INTERRUPTED
+        return output.fail(_interrupted(words, code), as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _interrupted(words: Sequence[str], code: int) -> GroundtuneError:
+    stop = GroundtuneError("interrupted; every finished step is kept.", remedy=f"To go on, run again: {_line(words)}")
+    stop.exit_code = code
+    return stop
+
+
+def _say(text: str) -> None:
+    """A line on standard error, past Python's buffers: the main thread may hold their locks."""
+    os.write(2, f"{text}\n".encode())
 
 
 _REFUSED = "Give write access to the folder or free some space, then run the same command again: finished steps are kept."
 
 
 def _line(words: Sequence[str]) -> str:
-    return shlex.join(["groundtune", *words])
+    return shlex.join([*program(sys.argv[0]), *words])
+
+
+def program(started_as: str) -> list[str]:
+    """The words that start this program again from the same folder, as it was started."""
+    if Path(started_as).name == "groundtune":
+        found = shutil.which("groundtune")
+        on_path = found is not None and Path(found).resolve() == Path(started_as).resolve()
+        return ["groundtune"] if on_path else [started_as]
+    if Path(started_as).resolve() == Path(__file__).resolve():
+        return [sys.executable, "-m", "groundtune.cli.main"]
+    return ["groundtune"]
 
 
 if __name__ == "__main__":

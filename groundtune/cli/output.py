@@ -56,6 +56,11 @@ def toml(value: str | float | None) -> str:
     return json.dumps(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 chunk`, `2 chunks`, `no chunks`."""
+    return f"{f'{number:,}' if number else 'no'} {noun}{'' if number == 1 else 's'}"
+
+
 def note(text: str) -> None:
     """One line that is not part of the result."""
     print(text, file=sys.stderr, flush=True)
@@ -78,14 +83,17 @@ def _is_number(cell: str) -> bool:
     return not cell or cell[0].isdigit() or cell[0] in "+-."
 
 
+def shown(error: GroundtuneError) -> str:
+    """The error and what to do about it, a line each."""
+    head = f"{error.subject}: {error.message}" if error.subject else error.message
+    return f"error: {head}" + (f"\nwhat to do: {error.remedy}" if error.remedy else "")
+
+
 def fail(error: GroundtuneError, *, as_json: bool, trace: str = "") -> int:
     """Print the error and what to do about it, and return its exit code."""
     if trace:
         note(trace.rstrip())
-    head = f"{error.subject}: {error.message}" if error.subject else error.message
-    note(f"error: {head}")
-    if error.remedy:
-        note(f"what to do: {error.remedy}")
+    note(shown(error))
     if as_json:
         document(
             {

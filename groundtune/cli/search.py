@@ -16,12 +16,16 @@ from groundtune.types import Evidence, Filter, Hit
 if TYPE_CHECKING:
     from groundtune.answer.explain import Explanation, Step
 
+_SHOWN = 5
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 def command(
     query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="What to look for.")] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Chunks at most.")] = 5,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=1, help="Chunks at most. Without it 5; with --explain what a model is given, retrieval.k."),
+    ] = None,
     path: Annotated[
         list[str] | None,
         typer.Option(metavar="GLOB", help="Only documents whose path matches, such as hr/**; repeat for several."),
@@ -73,7 +77,7 @@ def command(
         return
     if query is None or gold or evidence or operator:
         raise UsageError("there is no query.", remedy="Give one; --gold, --evidence and --operator go with --explain.")
-    hits = groundtune.search(query, root=workspace, principals=principals, k=k, filter=filter)
+    hits = groundtune.search(query, root=workspace, principals=principals, k=k or _SHOWN, filter=filter)
     if json:
         output.document({"hits": hits})
         return

@@ -27,8 +27,10 @@ def command(
         output.document(shown)
         return
     found = shown.document
-    pages = f", {len(found.pages)} pages" if found.pages else ""
-    output.note(f"{found.title} ({found.format}{pages}, {len(found.text):,} characters, {len(shown.chunks)} chunks)")
+    pages = f", {output.counted(len(found.pages), 'page')}" if found.pages else ""
+    output.note(
+        f"{found.title} ({found.format}{pages}, {len(found.text):,} characters, {output.counted(len(shown.chunks), 'chunk')})"
+    )
     for part, reason, detail in found.metadata.get("skipped", ()):
         output.note(f"not read: {part}: {reason}: {detail}")
     if not chunks:

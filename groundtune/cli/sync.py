@@ -17,9 +17,10 @@ def command(workspace: Workspace = HERE, json: Json = False) -> None:
     if json:
         output.document(report)
         return
+    held = f"{output.counted(report.documents, 'document')}, {output.counted(report.chunks, 'chunk')}"
     output.line(
-        f"{report.documents} documents, {report.chunks} chunks: {report.added} added, {report.changed} changed, "
-        f"{report.removed} removed, {report.unchanged} unchanged, in {progress.duration(report.seconds)}"
+        f"{held}: {report.added} added, {report.changed} changed, {report.removed} removed, {report.unchanged} unchanged, "
+        f"in {progress.duration(report.seconds)}"
     )
     for document, reason in report.failed:
         output.line(f"not read: {document}: {reason}")

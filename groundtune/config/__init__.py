@@ -2,26 +2,25 @@
 
 from groundtune.config.candidates import SHIPPED, STANDARD, CandidateTable, known_names
 from groundtune.config.globs import compile_glob
+from groundtune.config.knowledge import Chunking, Retrieval
 from groundtune.config.template import default_config_text
 from groundtune.config.tree import (
     FILE_NAME,
     Access,
     AccessRule,
-    Chunking,
     Config,
     Decision,
     Examples,
     ModelPrice,
     Prices,
     Readers,
-    Retrieval,
     Scoring,
     Training,
     Upkeep,
     load_config,
     load_readers,
 )
-from groundtune.config.write import write_keys
+from groundtune.config.write import with_keys
 
 __all__ = [
     "FILE_NAME",
@@ -46,5 +45,5 @@ __all__ = [
     "known_names",
     "load_config",
     "load_readers",
-    "write_keys",
+    "with_keys",
 ]

@@ -62,14 +62,25 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 [ingest]
 # languages = ["eng"]            # of scans and pictures, by tesseract's names; needs its data installed
 # passwords = "passwords.txt"    # one a line, tried on protected documents; or a file NAME.password beside one
+# seconds = 50                   # longest time that reading one document may take
+# memory_mb = 1024               # and most memory
 
 [chunking]
-# method = "recursive"  # or fixed, sentence, page, table, parent
-# tokens = 220     # longest chunk, in the embedder's tokens
+# method = "recursive"   # or fixed, sentence, page, table, parent
+# tokens = 220           # longest chunk, in the embedder's tokens
+# context = "headings"   # searched with a chunk: its headings; "model": and a sentence that the model writes; or "none"
+
+[index]
+# backend = "lance"      # or "sqlite", which needs no extra package and compares every vector
 
 [retrieval]
-# k = 3            # chunks given to the model
-# max_tokens = 600 # model tokens that they may take together
+# k = 3                  # chunks given to the model
+# max_tokens = 600       # model tokens that they may take together
+# neighbours = 0         # chunks before and after a found one that are shown with it
+# near_duplicate = 0.9   # share of word triples from which on two passages count as one; 1.0: only equal ones
+# follow_up = "words"    # a question in a conversation is searched with those before it; "model" rewrites it; or "off"
+# reranker = "hf:./FOLDER"   # a cross-encoder that orders the best chunks anew; none is shipped
+# min_evidence = 0.0     # with less evidence in what was found nothing is answered; `groundtune sweep` calibrates it
 
 [training]
 # audience = ["everyone"]   # who will use tuned weights; only examples that they may read enter
@@ -81,12 +92,17 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 [decision]
 # candidates = ["prompt", "few_shot", "rag", "tuned", "rag_tuned"]
 # margin = 0.05    # points of the metric that count as "worse"
+# test_questions = 100   # about so many are answered and scored, drawn by group; without it all
+# train_questions = 200  # about so many may be learned from, drawn by group; without it all
 # budget = "20m"   # or "5USD": limits the work chosen from the plan
 # must_cite = false          # a candidate that breaks a limit is shown, but cannot win
 # max_p95_seconds = 2.0
 # max_cost_per_1000 = 1.5
 # max_memory_gb = 4.0        # of a process that only answers
 # max_staleness_hours = 48   # how old the facts in an answer may be; needs [upkeep]
+# report_audience = ["staff"]   # who will read the report; it shows texts that all of them may see, by default none;
+#                    a reader who is staff and also board: [["staff", "board"]]
+# sweep = false    # true first chooses [chunking] and [retrieval] on questions that are not scored, and writes them here
 # reader = false   # true trains the reader probe once: what tuning makes of perfect retrieval
 
 # Candidates of your own race where `candidates` above names them; see docs/external.md for what already runs.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from groundtune.config.candidates import CandidateTable, check_names, known_names
 from groundtune.config.globs import compile_glob
+from groundtune.config.knowledge import Chunking, Index, Ingest, Retrieval
 from groundtune.config.section import Amount, ModelName, Positive, Section, Share
 from groundtune.config.toml import read_toml, shown
 from groundtune.types import EVERYONE
@@ -31,6 +32,19 @@ def _clauses(value: Any) -> Any:
         for principal in clause:
             _principal(principal)
     return tuple(tuple(clause) for clause in clauses)
+
+
+def _readers(value: Any) -> Any:
+    """["a", "b"] means readers who hold one of them each. [["a", "b"]] means a reader who holds both."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list of principals, found {shown(value)}")
+    readers = [one if isinstance(one, list | tuple) else [one] for one in value]
+    for reader in readers:
+        if not reader:
+            raise ValueError("an empty inner list is a reader who holds nothing; write report_audience = [] for no text at all")
+        for principal in reader:
+            _principal(principal)
+    return tuple(tuple(reader) for reader in readers)
 
 
 def _principal(value: Any) -> Any:
@@ -77,76 +91,6 @@ class Access(Section):
     def _one_or_the_other(self) -> Access:
         if self.single and self.rules:
             raise ValueError("single = true gives everything to 'local', so rules would be ignored; keep one of the two")
-        return self
-
-
-class Ingest(Section):
-    """How documents are read, and what reading one may take."""
-
-    languages: Annotated[tuple[str, ...], Strict(False)] = ("eng",)
-    """Tesseract's names of the languages in scans and pictures; [] leaves those unread."""
-    passwords: Annotated[str, Field(min_length=1)] | None = None
-    """File, relative to the workspace, with a password a line; each is tried on what is protected."""
-    seconds: Positive = 50
-    memory_mb: Annotated[int, Field(ge=256)] = 1024
-
-
-class Chunking(Section):
-    method: Literal["recursive", "fixed", "sentence", "page", "table", "parent"] = "recursive"
-    tokens: Annotated[int, Field(ge=16)] = 220
-    """Longest chunk, in the embedder's tokens."""
-    overlap: Annotated[int, Field(ge=0)] = 0
-    """Tokens that neighbouring chunks share."""
-    parent_tokens: Positive = 660
-    """parent: longest section that is given where one of its chunks is found."""
-    context: Literal["headings", "model", "none"] = "headings"
-    """What is searched and embedded with a chunk: title and heading path, these and a sentence by `model`, or nothing."""
-
-    @model_validator(mode="after")
-    def _moves_on(self) -> Chunking:
-        if self.overlap >= self.tokens:
-            raise ValueError(f"overlap ({self.overlap}) must be smaller than tokens ({self.tokens})")
-        if self.method == "parent" and self.parent_tokens <= self.tokens:
-            raise ValueError(f"parent_tokens ({self.parent_tokens}) must be larger than tokens ({self.tokens})")
-        return self
-
-
-class Index(Section):
-    backend: Literal["lance", "sqlite"] = "lance"
-    """`lance` grows to object storage and many rows; `sqlite` needs no package of its own and compares every vector."""
-
-
-class Retrieval(Section):
-    k: Positive = 3
-    """Chunks given to the model."""
-    fusion: Literal["ranks", "scores"] = "ranks"
-    """How full text and vectors are joined: by reciprocal ranks, or by scores stretched to [0, 1]."""
-    rrf_k: Positive = 60
-    """Constant of reciprocal rank fusion."""
-    depth: Positive = 20
-    """Chunks of each retriever that are fused, at least."""
-    text_weight: Amount = 1.0
-    vector_weight: Amount = 1.0
-    """What a rank in full text and one by vectors count in the fusion."""
-    near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """Share of word triples from which on two chunks count as one, and the document changed last is shown."""
-    reranker: ModelName | None = None
-    """`provider:name` of a cross-encoder that orders the best chunks anew; none is shipped."""
-    rerank: Positive = 20
-    """Chunks that the reranker reads."""
-    neighbours: Annotated[int, Field(ge=0)] = 0
-    """Chunks before and after a found one that are shown with it."""
-    follow_up: Literal["words", "model", "off"] = "words"
-    """What a question in a conversation is searched with: the questions before it too, as a model rewrites it, or alone."""
-    max_tokens: Positive = 600
-    """Model tokens that the chunks may take together."""
-    min_evidence: Amount = 0.0
-    """Evidence in what was found below which nothing is answered; `groundtune sweep` calibrates it."""
-
-    @model_validator(mode="after")
-    def _finds(self) -> Retrieval:
-        if not self.text_weight and not self.vector_weight:
-            raise ValueError("text_weight and vector_weight are both 0, so nothing would be found")
         return self
 
 
@@ -200,6 +144,10 @@ class Decision(Section):
     """Below this nothing is good enough; by default the best constant answer's score plus the margin."""
     folds: Annotated[int, Field(ge=2)] = 3
     seed: Annotated[int, Field(ge=0)] = 0
+    test_questions: Positive | None = None
+    """About how many questions are answered and scored, drawn by group from the seed; all without it."""
+    train_questions: Positive | None = None
+    """About how many questions may be learned from in each fold, drawn by group from the seed; all without it."""
     budget: str | None = None
     """`20m` or `5USD`: limits the work chosen from the plan."""
     batch_size: Positive = 8
@@ -217,6 +165,10 @@ class Decision(Section):
     """Choose `[chunking]` and `[retrieval]` on the questions that are not scored, and write the choice into this file."""
     reader: bool = False
     """Train the reader probe, once a model, where the budget holds it."""
+    report_audience: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_readers)] | None = None
+    """Who will read the report, each with the principals that they hold: it shows only questions, answers and passages that
+    every one of them may see. Empty means no text at all; so does None, unless everything belongs to the one principal `local`.
+    """
 
 
 class Upkeep(Section):

@@ -1,9 +1,8 @@
-"""Changes keys of groundtune.toml and leaves every other line as its owner wrote it. Knows TOML; nothing of what values do."""
+"""Changes keys in the text of groundtune.toml, every other line as its owner wrote it. Knows TOML; not what values do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import tomlkit
@@ -22,8 +21,3 @@ def with_keys(text: str, changes: Mapping[str, Mapping[str, Any]]) -> str:
             else:
                 held[key] = value
     return tomlkit.dumps(document)
-
-
-def write_keys(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> None:
-    """The same in the file. Raises OSError."""
-    path.write_text(with_keys(path.read_text(encoding="utf-8"), changes), encoding="utf-8")

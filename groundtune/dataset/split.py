@@ -130,6 +130,18 @@ def folds(examples: Sequence[Example], k: int, *, seed: int) -> list[list[str]]:
     return [sorted(item for item, part in placed.items() if part == fold) for fold in range(k)]
 
 
+def draw(examples: Sequence[Example], count: int, *, seed: int) -> list[str]:
+    """Ids of about `count` of the items, sorted; no group is cut; balanced and reproducible as `split`.
+
+    All of them where there are no more than `count`, or one group.
+    """
+    if count >= len(examples) or len({_group(example) for example in examples}) < 2:
+        return sorted(example.id for example in examples)
+    part = count / len(examples)
+    placed = _place(examples, [part, 1 - part], seed=seed)
+    return sorted(item for item, where in placed.items() if where == 0)
+
+
 def _place(examples: Sequence[Example], shares: Sequence[float], *, seed: int) -> dict[str, int]:
     """Largest groups first, each where the squared excess over the parts' shares, summed over strata, grows least."""
     members: defaultdict[str, list[Example]] = defaultdict(list)

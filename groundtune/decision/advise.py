@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from groundtune.candidates.standard import STANDARD, standard_candidate
-from groundtune.config import Config
+from groundtune.candidates.standard import standard_candidate
+from groundtune.config import STANDARD, Config
 from groundtune.decision.advice_rules import RULES, SOURCES, Rule
 from groundtune.errors import UsageError
 from groundtune.evaluation.statistics import groups_needed, power

@@ -43,7 +43,7 @@ def obstacle(candidate: Candidate, task: Task) -> str:
     if provider not in TRAINERS:
         return f"the weights of {candidate.model} are not on this machine, so they cannot be tuned here"
     if provider != "fake" and (find_spec("torch") is None or find_spec("peft") is None):
-        return "tuning needs torch and peft; run: pip install 'groundtune[train]'"
+        return "tuning needs the extra train, which is not installed; groundtune doctor says how to"
     return ""
 
 
@@ -63,7 +63,9 @@ def missing_model(candidate: Candidate, workshop: Workshop, *, config: Config) -
         return ""
     try:
         workshop.model(candidate.model)
-    except (UsageError, NotFound, MissingExtra, ModelFailure) as error:
+    except MissingExtra as error:
+        return f"{error.message.rstrip('.')}; groundtune doctor says how to install it"
+    except (UsageError, NotFound, ModelFailure) as error:
         return str(error).rstrip(".")
     return ""
 

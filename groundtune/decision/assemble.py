@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,8 @@ class Result:
 
     run: str
     looks: int
+    ledger: Sequence[Mapping[str, str]]
+    """Every look at these items, this one included."""
     scores: str
     """Path of the per-item scores, relative to the workspace."""
     plan: Plan
@@ -60,7 +63,7 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
     grouping = task.grouping()
     tested = set(task.test_ids)
     verdict = found.verdict
-    return {
+    content = {
         "schema": SCHEMA_VERSION,
         "run": result.run,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -86,6 +89,7 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
             "seed": config.decision.seed,
             "fingerprint": task.fingerprint,
             "looks": result.looks,
+            "ledger": list(result.ledger),
         },
         "seeds": [config.training.seed],
         "mde": plan.mde,
@@ -121,7 +125,7 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
             "further_questions": verdict.further_questions,
             "claim": found.claim,
         },
-        "field": None if result.field is None else asdict(result.field) | {"confidence_set": list(result.field.confidence_set)},
+        "field": None if result.field is None else asdict(result.field),
         "sensitivity": asdict(result.sensitivity),
         "break_even": [asdict(one) for one in result.break_evens],
         "probes": asdict(result.probes),
@@ -130,6 +134,8 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
         "versions": versions(),
         "notes": [*filter(None, [warning(result.looks)]), *setup.notes, *result.notes],
     }
+    plain: dict[str, Any] = json.loads(json.dumps(content))  # the same values as are read from the file: no tuples
+    return plain
 
 
 def headline(found: Finding, candidates: Mapping[str, Candidate]) -> str:

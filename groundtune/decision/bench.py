@@ -18,7 +18,7 @@ from groundtune.decision.axes import Choice, changed
 from groundtune.decision.remembering import RememberingEmbedder, RememberingIndex, RememberingReranker
 from groundtune.index.sqlite import SqliteIndex
 from groundtune.ingest.embedding import embed
-from groundtune.ingest.sync import entries_of
+from groundtune.ingest.sync import entries_of, unseen
 from groundtune.interfaces import Embedder, LanguageModel, Progress, Reranker
 from groundtune.store.stages import digest
 from groundtune.store.workspace import Workspace
@@ -93,16 +93,12 @@ class Bench:
     def _index(self, chunking: Chunking, view: Workspace) -> RememberingIndex:
         name = digest(chunking.model_dump())[:12]
         if name not in self._indices:
-            inner, show = self._embedder.inner, self._progress or _unseen
+            inner, show = self._embedder.inner, self._progress or unseen
             cut = embed(view, self._rows, embedder=inner, writer=self._writer, progress=show)
             index = SqliteIndex(self._folder / name, dimensions=self._embedder.dimensions)
             index.replace({row["id"]: entries_of(row, cut[row["id"]]) for row in self._rows})
             self._indices[name] = RememberingIndex(index)
         return self._indices[name]
-
-
-def _unseen(stage: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 def shown_share(example: Example, hits: Sequence[Hit]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from groundtune.config import FILE_NAME, write_keys
+from groundtune.config import FILE_NAME, with_keys
 from groundtune.decision.axes import axes_of, changed, settings_of
 from groundtune.decision.halving import rounds
 from groundtune.decision.plan import LeftOut, PlannedStage, price_of
@@ -13,6 +13,8 @@ from groundtune.decision.setup import Setup, documents_with_text, set_up
 from groundtune.decision.sweep import FEWEST_QUESTIONS, Swept, sweep
 from groundtune.interfaces import Progress
 from groundtune.models import load_model
+from groundtune.store.artefacts import write_whole
+from groundtune.store.workspace import Workspace
 from groundtune.types import Example
 
 SWEEP = "retrieval settings"
@@ -66,9 +68,15 @@ def set_up_with(setup: Setup, swept: Swept, *, names: Sequence[str], progress: P
     workspace = setup.workspace
     if not swept.changes:
         return setup
-    write_keys(workspace.root / FILE_NAME, swept.changes)
+    write_settings(workspace, swept)
     workspace.config = changed(workspace.config, swept.changes)
     return set_up(workspace, names=names, functions=setup.workshop.functions, progress=progress)
+
+
+def write_settings(workspace: Workspace, swept: Swept) -> None:
+    """Put the choice into groundtune.toml. Raises OSError; the file is the old one or the new one then."""
+    path = workspace.root / FILE_NAME
+    write_whole(path, with_keys(path.read_text(encoding="utf-8"), swept.changes).encode())
 
 
 def said(swept: Swept) -> str:

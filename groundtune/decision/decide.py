@@ -15,7 +15,7 @@ from groundtune.decision.break_even import break_evens, running
 from groundtune.decision.choosing import SWEEP, choose_settings, said, set_up_with, sweep_stages
 from groundtune.decision.constraints import Limits, breaches
 from groundtune.decision.explain import Explainer
-from groundtune.decision.ledger import look, next_run
+from groundtune.decision.ledger import ledger, look, next_run
 from groundtune.decision.measures import (
     candidate_reports,
     constrained_figures,
@@ -30,6 +30,7 @@ from groundtune.decision.race import READER, Outcome, Race
 from groundtune.decision.report import write_report, write_scores
 from groundtune.decision.sensitivity import sensitivity
 from groundtune.decision.setup import Setup, plan_race, set_up
+from groundtune.decision.texts import write_questions
 from groundtune.decision.verdict import decide_verdict
 from groundtune.errors import UsageError
 from groundtune.evaluation.standing import Standing, standing
@@ -81,7 +82,7 @@ def decide(
                 "no candidate fits the budget.", subject=str(budget), remedy="Raise the budget or name fewer candidates."
             )
         run, folder = next_run(workspace)
-        started = time.time()
+        started = time.monotonic()
         swept = None
         if any(stage.candidate == SWEEP for stage in plan.stages):
             swept = choose_settings(setup, progress=progress)
@@ -97,8 +98,8 @@ def decide(
             setup, plan=plan, outcome=outcome, raced=raced, run=run, folder=folder, explainer=explainer, progress=progress
         )
         report = assemble(setup, result)
-        write_report(report, workspace.root)
-        remember_run(workspace, verb="decide", content=report, run=run, seconds=time.time() - started)
+        write_report(workspace, report)
+        remember_run(workspace, verb="decide", content=report, run=run, seconds=time.monotonic() - started)
     return Decision(plan=plan, out=workspace.root, verdict=result.found.verdict, report=report)
 
 
@@ -145,9 +146,11 @@ def conclude(
     looked = look(workspace, run, fingerprint=task.fingerprint, items=len(task.test_ids))
     probes = (outcome.probe, outcome.context, outcome.nearest, outcome.reader)
     write_scores(folder / "scores.jsonl", [score for scores in (*outcome.scores.values(), *probes) for score in scores])
+    write_questions(folder, task.examples, setup.workshop.audience_of)
     return Result(
         run=run,
         looks=looked,
+        ledger=ledger(workspace, fingerprint=task.fingerprint),
         scores=(folder / "scores.jsonl").relative_to(workspace.root).as_posix(),
         plan=plan,
         outcome=outcome,

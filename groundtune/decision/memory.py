@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -34,7 +37,9 @@ def answering_memory(
     Interpreter, index, embedder and model are in it; nothing of the race is. Of a hosted model it is what this machine holds.
     Raises ModelFailure when the process dies, as it does where memory runs out.
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as pool:
+        process = pool.submit(os.getpid).result()
         work = pool.submit(
             _answer, workspace.root, workspace.config, candidate, examples[:QUESTIONS], train_examples, labels, weights
         )
@@ -46,6 +51,22 @@ def answering_memory(
                 subject=candidate.name,
                 remedy="Free some memory, or leave decision.max_memory_gb out.",
             ) from error
+        except KeyboardInterrupt:
+            os.kill(process, signal.SIGKILL)  # else the pool waits for its answers
+            raise
+
+
+def _end_with_parent() -> None:
+    """Leave interrupts to the parent, and end when it does, in whatever way."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _answer(

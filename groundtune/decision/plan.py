@@ -14,6 +14,7 @@ from typing import Literal
 from groundtune.config import Prices
 from groundtune.errors import UsageError
 from groundtune.interfaces import LanguageModel
+from groundtune.store.artefacts import write_whole
 from groundtune.training.plan import estimate, measure_throughput
 from groundtune.types import Candidate, Message
 
@@ -67,11 +68,11 @@ def measure_pace(model: LanguageModel, *, batch_size: int, memory: Path) -> Pace
 
     Remembered in the file `memory` under the model's fingerprint, so that a second plan on this machine starts at once.
     """
-    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    known = _remembered(memory)
     if model.fingerprint not in known:
-        known[model.fingerprint] = asdict(_measure(model, batch_size))
-        memory.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    return Pace(**known[model.fingerprint])
+        known[model.fingerprint] = measure(model, batch_size=batch_size)
+        _remember(known, memory)
+    return known[model.fingerprint]
 
 
 def measure_training_pace(
@@ -87,13 +88,27 @@ def measure_training_pace(
 
 def remember_training_pace(model: LanguageModel, *, tokens_per_second: float, memory: Path) -> None:
     """Keep what a training really did, so that the next plan is nearer the truth."""
-    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    known = _remembered(memory)
     if model.fingerprint in known:
-        known[model.fingerprint]["training_tokens_per_second"] = tokens_per_second
-        memory.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        known[model.fingerprint] = replace(known[model.fingerprint], training_tokens_per_second=tokens_per_second)
+        _remember(known, memory)
 
 
-def _measure(model: LanguageModel, batch_size: int) -> Pace:
+def _remembered(memory: Path) -> dict[str, Pace]:
+    """Paces by fingerprint; none where the file is absent or damaged: they are measured anew."""
+    try:
+        return {key: Pace(**row) for key, row in json.loads(memory.read_text(encoding="utf-8")).items()}
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _remember(known: Mapping[str, Pace], memory: Path) -> None:
+    rows = {key: asdict(pace) for key, pace in known.items()}
+    write_whole(memory, (json.dumps(rows, indent=1) + "\n").encode())
+
+
+def measure(model: LanguageModel, *, batch_size: int) -> Pace:
+    """Some seconds of real work of a loaded model; training is not timed."""
     short, long = (Message("user", _WORDS * 2),), (Message("user", _WORDS * 20),)
     model.generate([short], max_new_tokens=2)
 

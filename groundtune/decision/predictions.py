@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -174,9 +175,10 @@ class Book:
         """An interrupted run finds what it had predicted; predictions about other items are dropped."""
         self._path, self._fingerprint = path, fingerprint
         self._rows: dict[str, Any] = {}
-        if path.exists():
+        with suppress(FileNotFoundError, ValueError, TypeError, KeyError):  # absent, or damaged on disk
             stored = json.loads(path.read_text(encoding="utf-8"))
-            self._rows = stored["predictions"] if stored["fingerprint"] == fingerprint else {}
+            if stored["fingerprint"] == fingerprint:
+                self._rows = {name: asdict(Prediction(**row)) for name, row in stored["predictions"].items()}
 
     def write(self, prediction: Prediction) -> None:
         if prediction.candidate in self._rows:

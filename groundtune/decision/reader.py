@@ -1,4 +1,4 @@
-"""The reader probe: an adapter that has learned to read, from the shipped demo's documents, and none of the task's facts.
+"""The reader probe: an adapter that has learned to read from the small shipped firm, and none of the task's facts.
 
 An untuned small model may make nothing of evidence that it would use well once tuned, so the gold-evidence probe alone
 undersells tuning. The reader is trained once a model, on other documents, with passages shown as retrieval shows them (RAFT,
@@ -64,7 +64,7 @@ def shares_questions(examples: Sequence[Example]) -> bool:
 
 
 def reading_pairs(candidate: Candidate) -> tuple[TrainingPair, ...]:
-    """The demo's questions, each with its evidence's passage and one of another document, in an order drawn by its id."""
+    """The small firm's questions, each with its evidence's passage and one of another document, in an order drawn by its id."""
     examples, texts = _demo()
     passages = {example.id: found for example in examples if (found := _passage(example, texts)) is not None}
     pairs: list[TrainingPair] = []

@@ -1,7 +1,7 @@
-"""A finished race as files: report.json (every figure), report.md and report.html (for people). It computes no statistics.
+"""A finished race as files: report.json (every figure), report.md and report.html (for people), and what they rest on.
 
-A report is a way out of the house like any other: it holds figures and names of recipes, and no text of a
-question, an answer or a document.
+report.json holds figures and names of recipes, and no text of a question, an answer or a document. The pages may hold texts:
+those that the readers named in the configuration may see (`texts`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
+from groundtune.decision.texts import lost_questions
+from groundtune.reporting.pages import pages
+from groundtune.store.artefacts import write_whole
+from groundtune.store.workspace import Workspace
 from groundtune.types import Score
 
 SCHEMA_VERSION = 1
@@ -34,30 +36,6 @@ _PACKAGES = (
     "scipy",
     "arch",
 )
-
-
-LABELS = {
-    "labels": (
-        ("retrieved", "with retrieved context (R)"),
-        ("gold_evidence", "with gold evidence in the prompt (O)"),
-        ("gold_evidence_relaxed", "the same, format forgiven"),
-        ("closed_book", "closed book"),
-        ("answer_in_context", "an accepted answer stands in the retrieved context"),
-        ("retrieval_loss", "retrieval loss"),
-        ("format_loss", "format loss"),
-        ("reading_loss", "reading and reasoning loss"),
-    ),
-    "axes": (
-        ("external_data", "need of external data (1 - closed book, format forgiven)"),
-        ("behaviour", "need of capability or behaviour (1 - score when all that must be known is shown)"),
-    ),
-    "ceilings": (
-        ("answer_in_context", "answerable questions whose retrieved context holds an accepted answer"),
-        ("nearest_answer", "the nearest example's answer, without any model"),
-        ("reader", "reader probe: tuned on other documents, gold evidence in the prompt"),
-    ),
-}
-"""Figures of the probes, in the words of the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,59 +59,26 @@ def versions() -> dict[str, str]:
 def write_scores(path: Path, scores: Sequence[Score]) -> None:
     """One line an item and candidate: everything from which the report's figures can be computed again."""
     lines = [json.dumps(asdict(score), ensure_ascii=False, sort_keys=True) for score in scores]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(path, ("\n".join(lines) + "\n").encode())
 
 
-def write_report(report: Mapping[str, Any], folder: Path) -> ReportFiles:
-    """report.json, report.md and report.html in `folder`, each in place of what was there."""
-    environment = Environment(
-        loader=PackageLoader("groundtune.decision"),
-        autoescape=select_autoescape(("html",)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=_number, points=_points, seconds=_seconds, minutes=_minutes, interval=_interval, p=_p, memory=_memory
-    )
-    files = ReportFiles(folder / "report.json", folder / "report.md", folder / "report.html")
-    texts = {
-        files.json: json.dumps(report, indent=2, ensure_ascii=False, sort_keys=True) + "\n",
-        files.markdown: environment.get_template("report.md.jinja").render(report=report, **LABELS),
-        files.html: environment.get_template("report.html.jinja").render(report=report, **LABELS),
-    }
-    for path, text in texts.items():
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+def write_report(workspace: Workspace, report: Mapping[str, Any]) -> ReportFiles:
+    """report.json, report.md and report.html in the workspace's folder, each in place of what was there, whole or not at all.
+
+    What a reader may see is asked anew, so that a report written again shows nothing that was withdrawn.
+    """
+    scores = read_scores(workspace.root / report["scores"])
+    made = pages(report, scores=scores, lost=lost_questions(workspace, report, scores))
+    files = ReportFiles(*(workspace.root / f"report.{ending}" for ending in ("json", "md", "html")))
+    for path, text in (
+        (files.json, json.dumps(report, indent=2, ensure_ascii=False, sort_keys=True) + "\n"),
+        (files.markdown, made.markdown),
+        (files.html, made.html),
+    ):
+        write_whole(path, text.encode())
     return files
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _points(value: float) -> str:
-    """A share as signed percentage points."""
-    return f"{100 * value:+.1f}"
-
-
-def _interval(value: Mapping[str, float] | None) -> str:
-    return "" if value is None else f"[{value['low']:.3f}, {value['high']:.3f}]"
-
-
-def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} s"
-
-
-def _minutes(value: float) -> str:
-    return f"{value / 60:.1f} min"
-
-
-def _memory(candidate: Mapping[str, Any]) -> str:
-    held = candidate["memory_gb"]
-    return "" if held is None else f"; answering takes {held:.2f} GiB of memory"
-
-
-def _p(value: float) -> str:
-    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+def read_scores(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of scores; none when it is gone."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []

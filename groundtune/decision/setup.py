@@ -86,6 +86,8 @@ def set_up(
         folds_wanted=config.decision.folds,
         settings=_settings(workspace),
         seed=config.decision.seed,
+        test_questions=config.decision.test_questions,
+        train_questions=config.decision.train_questions,
     )
     workshop = open_workshop(workspace, embedder=embedder, examples=task.examples, labels=task.labels)
     workshop.functions = functions or {}
@@ -174,6 +176,8 @@ def _notes(workspace: Workspace, task: Task, synced: SyncReport | None) -> tuple
             "Fewer than 300 questions: answers are out of fold and tuned candidates are trained once a fold. "
             "The figures are cross-fitted, not sealed."
         )
+    if task.left_unused:
+        notes.append(task.left_unused)
     if task.metric != "label_accuracy" and not task.has_documents and _look_like_labels(task):
         notes.append('The answers repeat like labels; if they are labels, race with metric = "label_accuracy".')
     if warning := task.grouping().warning:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from groundtune.dataset.check import check_evidence
 from groundtune.dataset.read import Problem, Reading
-from groundtune.dataset.split import Grouping, assign_groups, folds, grouping, split
+from groundtune.dataset.split import Grouping, assign_groups, draw, folds, grouping, split
 from groundtune.errors import DataError, TooFewQuestions
 from groundtune.evaluation.statistics import groups_needed
 from groundtune.interfaces import Metric
@@ -60,6 +60,8 @@ class Task:
     scheme: Literal["cross-fitted", "sealed test"]
     folds: tuple[Fold, ...]
     has_documents: bool
+    left_unused: str = ""
+    """What the limits on questions left out, in a sentence; empty when nothing."""
 
     @property
     def has_evidence(self) -> bool:
@@ -93,13 +95,16 @@ def prepare(
     folds_wanted: int,
     seed: int,
     settings: Settings = NOTHING_SET,
+    test_questions: int | None = None,
+    train_questions: int | None = None,
 ) -> Task:
     """The task of these questions. Raises TooFewQuestions, with the number needed, UsageError for an unknown metric, and
     ConfigError for settings that it lacks.
 
-    `principals` ask the questions that name nobody. Of a sealed split the dev part is left alone: no choice is made on it
-    here. A question that the metric cannot score at all, such as one whose accepted queries do not run, is left out and
-    named among the problems.
+    `principals` ask the questions that name nobody. `test_questions` in all and `train_questions` in each fold are about how
+    many are used; both parts are cut first, so that no limit moves an item from one to the other. Of a sealed split the dev
+    part is left alone: no choice is made on it here. A question that the metric cannot score at all, such as one whose accepted
+    queries do not run, is left out and named among the problems.
     """
     scorer = find_metric(metric, settings=settings)
     examples = [
@@ -127,6 +132,8 @@ def prepare(
         parts = folds(examples, k=min(folds_wanted, groups), seed=seed)
         everything = {example.id for example in examples}
         cut = tuple(Fold(train=tuple(sorted(everything - set(part))), test=tuple(sorted(part))) for part in parts)
+    whole = cut
+    cut = tuple(_limited(fold, examples, test_questions, train_questions, folds=len(cut), seed=seed) for fold in cut)
     return Task(
         examples=tuple(examples),
         problems=(*reading.problems, *checked.problems, *unusable),
@@ -138,6 +145,28 @@ def prepare(
         scheme=scheme,
         folds=cut,
         has_documents=bool(documents),
+        left_unused=_left_unused(whole, cut),
+    )
+
+
+def _limited(fold: Fold, examples: Sequence[Example], test: int | None, train: int | None, *, folds: int, seed: int) -> Fold:
+    """The fold with at most its part of `test` items to answer and about `train` to learn from; whole groups only."""
+    by_id = {example.id: example for example in examples}
+
+    def drawn(ids: Sequence[str], count: int | None) -> tuple[str, ...]:
+        return tuple(draw([by_id[item] for item in ids], count, seed=seed)) if count is not None else tuple(ids)
+
+    return Fold(train=drawn(fold.train, train), test=drawn(fold.test, None if test is None else max(1, test // folds)))
+
+
+def _left_unused(whole: Sequence[Fold], used: Sequence[Fold]) -> str:
+    if whole == used:
+        return ""
+    tests = [sum(len(fold.test) for fold in folds) for folds in (used, whole)]
+    trains = [sum(len(fold.train) for fold in folds) / len(folds) for folds in (used, whole)]
+    return (
+        f"Drawn by group from the seed, before any answer: {tests[0]} of {tests[1]} questions that could be scored are, and "
+        f"{trains[0]:.0f} of {trains[1]:.0f} may be learned from (decision.test_questions, decision.train_questions)."
     )
 
 

@@ -23,12 +23,17 @@ from groundtune.evaluation.statistics import (
 from groundtune.evaluation.table import ScoreTable, score_table
 from groundtune.scoring import metric as find_metric
 from groundtune.scoring.settings import NOTHING_SET, Settings
-from groundtune.types import Claim, Comparison, Example, Interval, Score, Verdict, VerdictKind
-
-ALPHA_SUPERIOR = 0.05
-"""Two-sided, Holm-adjusted."""
-ALPHA_NOT_WORSE = 0.025
-"""One-sided, Holm-adjusted."""
+from groundtune.types import (
+    ALPHA_NOT_WORSE,
+    ALPHA_SUPERIOR,
+    Claim,
+    Comparison,
+    Example,
+    Interval,
+    Score,
+    Verdict,
+    VerdictKind,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The shipped demo: documents, questions and settings of an invented firm. Knows files; knows no other room.
+"""A small firm, written by hand: what the reader probe learns from, and a workspace for tests. Knows files only.
 
 `documents/` and `questions.jsonl` were written for Groundtune; DOCX and PDF files are made from `sources/` by `build.py`.
 """
@@ -18,7 +18,7 @@ PARTS = ("documents", "groundtune.toml", "questions.jsonl")
 
 
 def copy_to(folder: Path | str, *, model: str | None = None) -> tuple[str, ...]:
-    """Copy the demo into a folder that is absent or empty; returns what was written, below `folder`, sorted.
+    """Copy the small firm into a folder that is absent or empty; returns what was written, below `folder`, sorted.
 
     `model` (`provider:name`) takes the place of the one in its groundtune.toml.
 

@@ -7,43 +7,20 @@ imports. The same source gives the same content: every date is fixed.
 from __future__ import annotations
 
 import io
-import re
 import sys
 import zipfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
 
 import docx
 import fpdf
+
+from groundtune.company.blocks import read_blocks
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "sources"
 WRITTEN = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
 """The date inside every built file."""
-
-Block = tuple[Literal["title", "heading", "text", "items", "table"], Any]
-
-
-def read_blocks(text: str) -> Iterator[Block]:
-    """Blocks of a source, which is Markdown reduced to `#`, `##`, one-line paragraphs, `- ` items and tables.
-
-    The value is a string for title, heading and text, a list of strings for items, and a list of rows for a table.
-    """
-    for part in re.split(r"\n\s*\n", text.strip()):
-        lines = part.strip().splitlines()
-        if part.startswith("# "):
-            yield "title", part[2:].strip()
-        elif part.startswith("## "):
-            yield "heading", part[3:].strip()
-        elif part.startswith("- "):
-            yield "items", [line.removeprefix("- ").strip() for line in lines]
-        elif part.startswith("|"):
-            rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
-            yield "table", [row for row in rows if not all(set(cell) <= {"-"} for cell in row)]
-        else:
-            yield "text", " ".join(line.strip() for line in lines)
 
 
 def docx_bytes(text: str) -> bytes:

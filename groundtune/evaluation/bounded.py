@@ -23,7 +23,9 @@ Codes = NDArray[np.int64]
 
 _EDGE = 1e-12
 ENOUGH = 10
-"""Groups that differ among themselves, below which their correlation is not estimated but partly assumed."""
+"""Groups that hold anything but the commonest value, from which on the largest difference seen bounds an interval."""
+FEW = 6
+"""The same, below which the correlation within groups is not estimated but partly assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ def score_interval(sample: BoundedValues, *, level: float) -> tuple[float, float
 def design_effect(sample: BoundedValues) -> float:
     """Variance of the mean over what it would be with independent items, at least 1.
 
-    Estimated from the groups' sums. While fewer than 10 groups hold anything but the commonest value the estimate cannot be
-    trusted, and a line from "all items of a group alike" (none such) down to 1 (ten such) bounds it from below.
+    Estimated from the groups' sums. While fewer than 6 groups hold anything but the commonest value the estimate cannot be
+    trusted, and a line from "all items of a group alike" (none such) down to 1 (six such) bounds it from below.
     """
     if not sample.clustered:
         return 1.0
@@ -98,7 +100,7 @@ def design_effect(sample: BoundedValues) -> float:
     independent = float((residual**2).sum()) * items / (items - 1)
     clustered = float((sums**2).sum()) * count / (count - 1)
     alike = float((sizes**2).sum() / items)
-    assumed = 1 + (alike - 1) * max(0.0, 1 - groups_that_differ(sample) / ENOUGH)
+    assumed = 1 + (alike - 1) * max(0.0, 1 - groups_that_differ(sample) / FEW)
     return max(1.0, assumed, clustered / independent if independent > _EDGE else 1.0)
 
 

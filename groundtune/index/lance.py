@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from groundtune.index.lance_filters import any_of
 from groundtune.index.lance_reads import APPROXIMATE_FROM, SEARCHED, Reads
 from groundtune.index.words import STOP_WORDS
 from groundtune.interfaces import Held
+from groundtune.store.failures import engine_failure
 from groundtune.types import EVERYTHING, Entry, Filter
 
 if TYPE_CHECKING:
@@ -42,15 +44,8 @@ class LanceIndex:
     def __init__(self, path: Path, *, dimensions: int) -> None:
         self.dimensions = dimensions
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
-        connection = lancedb.connect(str(path), read_consistency_interval=timedelta(0))
-        if _TABLE not in connection.list_tables().tables:
-            # Without a declared primary key, concurrent merges silently double rows.
-            made: Any = connection.create_table(_TABLE, schema=_schema(dimensions), exist_ok=True)
-            made.set_unenforced_primary_key("id")
-        self._table: Any = connection.open_table(_TABLE)
-        if self._table.index_stats(_FULL_TEXT_INDEX) is None:
-            self._index_text()
+        with _disk(path):
+            self._table: Any = self._opened(path)
         self._reads = Reads(path, table=_TABLE)
         stored = self._table.schema.field("vector").type.list_size
         if stored != dimensions:
@@ -60,40 +55,59 @@ class LanceIndex:
                 remedy="Remove the folder and run: groundtune sync",
             )
 
+    def _opened(self, path: Path) -> Any:
+        """The table, made where it is absent."""
+        path.mkdir(parents=True, exist_ok=True)
+        connection = lancedb.connect(str(path), read_consistency_interval=timedelta(0))
+        if _TABLE not in connection.list_tables().tables:
+            # Without a declared primary key, concurrent merges silently double rows.
+            made: Any = connection.create_table(_TABLE, schema=_schema(self.dimensions), exist_ok=True)
+            made.set_unenforced_primary_key("id")
+        table: Any = connection.open_table(_TABLE)
+        if table.index_stats(_FULL_TEXT_INDEX) is None:
+            _index_text(table)
+        return table
+
     def replace(self, documents: Mapping[str, Sequence[Entry]]) -> None:
-        """Put every named document's entries in place of what it held; an empty list removes it. All in one commit."""
+        """Put every named document's entries in place of what it held; an empty list removes it. All in one commit.
+
+        Raises WorkspaceError, here and wherever it writes, when the disk is full or read-only.
+        """
         if not documents:
             return
         entries = [entry for id in sorted(documents) for entry in documents[id]]
         rows = pa.RecordBatchReader.from_batches(_schema(self.dimensions), self._batches(entries))
         merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-        merge.when_not_matched_by_source_delete(any_of("document", documents).to_sql()).execute(rows)
-        self._index_text()
+        with _disk(self.path):
+            merge.when_not_matched_by_source_delete(any_of("document", documents).to_sql()).execute(rows)
+            _index_text(self._table)
 
     def assign(self, audiences: Mapping[str, int]) -> None:
         """Give documents other audience ids; text and vectors stay."""
         names = sorted(audiences)
-        for start in range(0, len(names), _ASSIGNED):
-            rows = self._reads.run(self._reads.rows(names[start : start + _ASSIGNED]))
-            place = rows.schema.get_field_index("audience")
-            ids = pa.array([audiences[document] for document in rows.column("document").to_pylist()], pa.int64())
-            merged = rows.set_column(place, rows.schema.field(place), ids)
-            self._table.merge_insert("id").when_matched_update_all().execute(merged)
-        if audiences:
-            self._index_text()
+        with _disk(self.path):
+            for start in range(0, len(names), _ASSIGNED):
+                rows = self._reads.run(self._reads.rows(names[start : start + _ASSIGNED]))
+                place = rows.schema.get_field_index("audience")
+                ids = pa.array([audiences[document] for document in rows.column("document").to_pylist()], pa.int64())
+                merged = rows.set_column(place, rows.schema.field(place), ids)
+                self._table.merge_insert("id").when_matched_update_all().execute(merged)
+            if audiences:
+                _index_text(self._table)
 
     def settle(self) -> None:
         """Complete what a run that was cut off after its commit left undone, and make the indices that this many rows want."""
         stats = self._table.index_stats(_FULL_TEXT_INDEX)
         rows = self.count()
-        if stats is None or stats.num_unindexed_rows or stats.num_indexed_rows != rows:
-            self._index_text()
-        if rows >= _INDEXED_FROM:
-            for column in ("audience", "document"):
-                if self._table.index_stats(f"{column}_idx") is None:
-                    self._table.create_index(column, config=BTree())
-        if rows >= APPROXIMATE_FROM and self._table.index_stats("vector_idx") is None:
-            self._table.create_index("vector", config=IvfFlat(distance_type="dot"))
+        with _disk(self.path):
+            if stats is None or stats.num_unindexed_rows or stats.num_indexed_rows != rows:
+                _index_text(self._table)
+            if rows >= _INDEXED_FROM:
+                for column in ("audience", "document"):
+                    if self._table.index_stats(f"{column}_idx") is None:
+                        self._table.create_index(column, config=BTree())
+            if rows >= APPROXIMATE_FROM and self._table.index_stats("vector_idx") is None:
+                self._table.create_index("vector", config=IvfFlat(distance_type="dot"))
 
     def search(
         self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
@@ -135,17 +149,31 @@ class LanceIndex:
             self._table.search().limit(rows).to_arrow()
             self._table.search("verify", query_type="fts", fts_columns=SEARCHED).limit(1).to_arrow()
 
-    # --- LanceDB --------------------------------------------------------------------------------------------------------
-
-    def _index_text(self) -> None:
-        """Build the full-text index anew: word statistics then depend on the rows alone, not on how they came in."""
-        self._table.optimize(cleanup_older_than=_READING)
-        self._table.create_index(SEARCHED, config=_FULL_TEXT, replace=True)
-
     def _batches(self, entries: Sequence[Entry]) -> Iterator[pa.RecordBatch]:
         schema = _schema(self.dimensions)
         for start in range(0, len(entries), _BATCH):
             yield pa.RecordBatch.from_pylist([_row(entry) for entry in entries[start : start + _BATCH]], schema=schema)
+
+
+# --- LanceDB ------------------------------------------------------------------------------------------------------------
+
+
+def _index_text(table: Any) -> None:
+    """Build the full-text index anew: word statistics then depend on the rows alone, not on how they came in."""
+    table.optimize(cleanup_older_than=_READING)
+    table.create_index(SEARCHED, config=_FULL_TEXT, replace=True)
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """What LanceDB says of the disk, as a WorkspaceError: each commit is whole or absent, so the next sync continues."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        named = engine_failure(error, path)
+        if named is None:
+            raise
+        raise named from error
 
 
 def _schema(dimensions: int) -> pa.Schema:

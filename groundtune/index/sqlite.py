@@ -20,7 +20,7 @@ from groundtune.index.analysis import analysis_version, words_of
 from groundtune.index.found import Found
 from groundtune.index.sqlite_reads import Reads, reading, vectors_file
 from groundtune.interfaces import Held
-from groundtune.store.failures import database_failure
+from groundtune.store.failures import database_failure, disk_failure
 from groundtune.types import EVERYTHING, Entry, Filter
 
 if TYPE_CHECKING:
@@ -183,11 +183,13 @@ class SqliteIndex:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Raises WorkspaceError where SQLite fails."""
+        """Raises WorkspaceError where SQLite or the disk fails."""
         try:
             yield
         except sqlite3.Error as error:
-            raise database_failure(error, self._file) from error
+            raise database_failure(error, self._file, when_damaged="Run: groundtune sync") from error
+        except OSError as error:
+            raise disk_failure(error, self._file) from error
 
     def _make(self) -> None:
         with self._explained(), reading(self._file, timeout=_WAIT) as connection:

@@ -59,6 +59,8 @@ class IndexVersions:
             if verify:
                 index.verify()
             return index
+        except WorkspaceError:
+            raise
         except (KeyError, OSError, RuntimeError, ValueError) as error:
             raise WorkspaceError(
                 f"the index cannot be opened ({error}).", subject=str(self._folder(version)), remedy="Run: groundtune sync"

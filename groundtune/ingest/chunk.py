@@ -52,7 +52,7 @@ def chunk(
     elif method == "sentence":
         units = _sentences(text, found)
     else:
-        units = _within(found, document.pages if method == "page" else ())
+        units = _within(text, found, document.pages if method == "page" else ())
     sized = [part for unit in units for part in _cut(text, _measured(text, unit, measure), tokens, measure)]
     groups = _grouped(sized, document, tokens=tokens, method=method, parent_tokens=parent_tokens)
     chunks = []
@@ -123,11 +123,11 @@ def _sentences(text: str, found: Sequence[Block]) -> Iterator[Block]:
             yield replace(block, start=start, end=end)
 
 
-def _within(found: Sequence[Block], pages: Sequence[int]) -> Iterator[Block]:
+def _within(text: str, found: Sequence[Block], pages: Sequence[int]) -> Iterator[Block]:
     """Blocks, parted where a page begins within one."""
     for block in found:
         cuts = [block.start, *(at for at in pages if block.start < at < block.end), block.end]
-        for start, end in pairwise(cuts):
+        for start, end in _trimmed(text, list(pairwise(cuts))):
             yield replace(block, start=start, end=end)
 
 
@@ -148,14 +148,19 @@ def _grouped(
 
 
 def _tables_apart(sized: Sequence[Block], text: str, tokens: int) -> list[list[Block]]:
+    """Tables by themselves, each under the headings right above it."""
     divided: list[list[Block]] = []
+    above: list[Block] = []
     for is_table, run in groupby(sized, key=lambda block: block.whole and text.startswith("|", block.start)):
         parts = list(run)
-        groups = _pack(parts, tokens) if is_table else _divide(parts, tokens)
-        if is_table and divided and _leads(divided[-1], groups[0], tokens):
-            groups = [[*divided.pop(), *groups[0]], *groups[1:]]
+        if is_table:
+            groups = _pack([*above, *parts], tokens)
+            above = []
+        else:
+            last = next((at for at in range(len(parts), 0, -1) if not parts[at - 1].level), 0)
+            groups, above = _divide(parts[:last], tokens), parts[last:]
         divided.extend(groups)
-    return divided
+    return [*divided, *_divide(above, tokens)]
 
 
 # --- sizes --------------------------------------------------------------------------------------------------------------

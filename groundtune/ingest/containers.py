@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from groundtune.ingest.blocks import blocks
-from groundtune.ingest.converted import Converted, Options, Refused
+from groundtune.ingest.converted import Converted, Exceeded, Options, Refused
 
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 Inner = Callable[[bytes, str], Converted]
 """Reads a part from its bytes and its name."""
-
-
-class Exceeded(Refused):
-    """A limit on all parts together: the whole document is refused, not one part."""
 
 
 @dataclass
@@ -43,7 +41,7 @@ def read_archive(data: bytes, *, options: Options, budget: Budget, inner: Inner)
         for member in archive.infolist():
             name = member.filename
             if not member.is_dir() and not name.startswith("__MACOSX/") and not name.endswith(_LITTER):
-                parts.append((name, attempt(lambda at=member: _member(archive, at, options, budget), name, inner)))
+                parts.append((name, attempt(partial(_member, archive, member, options, budget), name, inner)))
     text, skipped = sections(parts)
     if not text:
         reasons = {reason for _, reason, _ in skipped}
@@ -100,7 +98,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, options: Options,
                 found = packed.read(min(member.file_size, budget.bytes) + 1)  # it may hold more than it says
         except NotImplementedError as error:
             raise Refused("unsupported", str(error)) from error
-        except (RuntimeError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+        except (RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             if locked:  # a wrong password
                 continue
             raise Refused("damaged", str(error)) from error

@@ -54,8 +54,8 @@ def _convert(data: bytes, name: str, options: Options, budget: Budget, *, depth:
         case "unknown":
             raise Refused("unsupported", "its content is of no known kind")
         case _:
-            text = found.text
-            return read_office(data if text is None else text.encode("utf-8", errors="replace"), format)
+            plain = data if found.text is None else found.text.encode("utf-8", errors="replace")
+            return read_office(plain, format)
 
 
 def _inner(data: bytes, name: str, *, options: Options, budget: Budget, depth: int) -> Converted:

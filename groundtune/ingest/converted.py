@@ -15,6 +15,10 @@ class Refused(Exception):
         self.detail = detail
 
 
+class Exceeded(Refused):
+    """A limit on all parts together, or a full disk: the whole document is refused, not one part."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What reading may take and use; the same for a document and for the parts inside it."""

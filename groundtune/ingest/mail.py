@@ -6,7 +6,8 @@ import email
 import email.policy
 import mailbox
 import tempfile
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
+from functools import partial
 from pathlib import Path
 
 from groundtune.ingest.containers import Budget, Inner, attempt, lowered, sections
@@ -27,19 +28,21 @@ def read_mailbox(data: bytes, *, budget: Budget, inner: Inner) -> Converted:
         path.write_bytes(data)
         box = mailbox.mbox(path, factory=None, create=False)
         try:
-            texts, skipped = [], []
+            texts: list[str] = []
+            skipped: list[tuple[str, str, str]] = []
             for key in box.iterkeys():
                 raw = box.get_bytes(key)
                 budget.spend(len(raw))
                 message = email.message_from_bytes(raw, policy=email.policy.default)
                 read = _message(message, budget=budget, inner=inner)
                 texts.append(read.text)
-                skipped.extend((f"{read.title or 'message'}/{name}", *rest) for name, *rest in read.skipped)
+                within = read.title or "message"
+                skipped.extend((f"{within}/{name}", reason, detail) for name, reason, detail in read.skipped)
         finally:
             box.close()
     if not texts:
         raise Refused("empty", "it holds no messages")
-    return Converted("\n\n".join(texts), "mbox", skipped=tuple((a, b, c) for a, b, c in skipped))
+    return Converted("\n\n".join(texts), "mbox", skipped=tuple(skipped))
 
 
 def _message(message: EmailMessage, *, budget: Budget, inner: Inner) -> Converted:
@@ -57,7 +60,7 @@ def _message(message: EmailMessage, *, budget: Budget, inner: Inner) -> Converte
     parts: list[tuple[str, Converted | Refused]] = []
     for number, part in enumerate(message.iter_attachments(), start=1):
         name = part.get_filename() or f"attachment {number}"
-        parts.append((name, attempt(lambda at=part: _attached(at, budget), name, inner)))
+        parts.append((name, attempt(partial(_attached, part, budget), name, inner)))
     attached, more = sections(parts)
     whole = [f"# {subject or 'No subject'}", "\n".join(lines), text, lowered(attached)]
     return Converted("\n\n".join(piece for piece in whole if piece), "eml", title=subject, skipped=(*skipped, *more))
@@ -83,7 +86,8 @@ def _text(body: EmailMessage) -> bytes:
 def _attached(part: EmailMessage, budget: Budget) -> bytes:
     if part.get_content_maintype() == "message":
         inside = part.get_payload()
-        data = inside[0].as_bytes() if isinstance(inside, list) and inside else b""
+        message = inside[0] if isinstance(inside, list) and inside else None
+        data = message.as_bytes() if isinstance(message, Message) else b""
     else:
         payload = part.get_payload(decode=True)
         data = payload if isinstance(payload, bytes) else b""

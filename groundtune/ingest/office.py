@@ -6,10 +6,12 @@ import html
 import io
 import re
 import zipfile
+import zlib
 from typing import Any
 
-from groundtune.ingest.converted import Converted, Options, Refused, join_pages
+from groundtune.ingest.converted import Converted, Exceeded, Options, Refused, join_pages
 from groundtune.ingest.salvage import SALVAGED, salvage
+from groundtune.installation import install_command
 
 MIME = {
     "csv": "text/csv",
@@ -49,7 +51,14 @@ def read_office(data: bytes, format: str) -> Converted:
         else None,
     )
     title = ""
-    if format == "html":
+    if format == "docx":
+        try:
+            data = _without_entities(data)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            raise Refused("damaged", str(error)) from error
+    elif format == "xml":
+        data = _ENTITY.sub(_stand_in, data)
+    elif format == "html":
         title, page = page_of(data.decode("utf-8", errors="replace"))
         data = page.encode()
     try:
@@ -58,12 +67,15 @@ def read_office(data: bytes, format: str) -> Converted:
         raise Refused("out of memory", "the parser ran out of memory") from error
     except (kreuzberg.KreuzbergError, ValueError, RuntimeError, OSError) as error:
         reason, why = _reason(str(error)), str(error)[:300]
+        if reason == "no space":
+            raise Exceeded(reason, why) from error
         if reason == "damaged" and format in SALVAGED:
             return salvage(data, format, why=why)
         raise Refused(reason, why) from error
-    text, pages = _slides(_tidy(result.content)) if format == "pptx" else (_tidy(result.content), ())
+    text = _tidy(result.content).translate(_MEANT)
+    text, pages = _slides(text) if format == "pptx" else (text, ())
     named = result.metadata.get("subject" if format == "msg" else "title")
-    named = named.strip() if isinstance(named, str) else ""
+    named = named.translate(_MEANT).strip() if isinstance(named, str) else ""
     return Converted(text, format, title=title or ("" if named.lower() in _NO_TITLE else named), pages=pages)
 
 
@@ -117,7 +129,7 @@ def unlocked(data: bytes, *, options: Options) -> bytes:
         import msoffcrypto
     except ModuleNotFoundError as error:
         raise Refused(
-            "encrypted", "passwords of Office files need: pip install 'groundtune[passwords]'; it asks for one"
+            "encrypted", f"it asks for a password, and passwords of Office files need: {install_command('passwords')}"
         ) from error
     for password in options.passwords:
         opened: Any = msoffcrypto.OfficeFile(io.BytesIO(data))
@@ -131,10 +143,32 @@ def unlocked(data: bytes, *, options: Options) -> bytes:
     raise Refused("encrypted", "it asks for a password and none of those given opens it")
 
 
+# kreuzberg 4.10 drops character references (`&amp;`, `&#8217;`) from DOCX and XML text: private letters stand in for them.
+_ENTITY = re.compile(rb"&(amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
+_STAND_INS = {"&": "\ue0f0", "<": "\ue0f1", ">": "\ue0f2", '"': "\ue0f3", "'": "\ue0f4"}
+_MEANT = {ord(letter): meant for meant, letter in _STAND_INS.items()}
+
+
+def _stand_in(reference: re.Match[bytes]) -> bytes:
+    meant = html.unescape(reference[0].decode("ascii"))
+    return _STAND_INS.get(meant, meant).encode("utf-8", errors="replace")
+
+
+def _without_entities(data: bytes) -> bytes:
+    """The file with stand-ins in its XML parts."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as before, zipfile.ZipFile(changed, "w", zipfile.ZIP_STORED) as after:
+        for part in before.infolist():
+            content = before.read(part)
+            after.writestr(part.filename, _ENTITY.sub(_stand_in, content) if part.filename.endswith(".xml") else content)
+    return changed.getvalue()
+
+
 def _reason(message: str) -> str:
     """The named reason behind a message of the parser."""
     low = message.lower()
     for words, reason in (
+        (("no space left", "os error 28"), "no space"),
         (("password", "encrypt"), "encrypted"),
         (("bomb", "too large", "exceed"), "too large"),
         (("out of memory", "memory allocation"), "out of memory"),

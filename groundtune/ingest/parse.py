@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -19,6 +22,7 @@ from typing import Any, Final, Self
 from groundtune.errors import BadDocument
 from groundtune.ingest.converted import Converted, Options
 from groundtune.ingest.detect import detect
+from groundtune.store.failures import disk_failure
 from groundtune.types import Document
 
 PARSE_VERSION: Final = 2
@@ -38,11 +42,16 @@ REMEDIES: Final = {
     "timed out": "Split it, save it anew, or raise ingest.seconds.",
     "out of memory": "Split it, save it anew, or raise ingest.memory_mb.",
     "unreadable": "Grant read access to the file.",
+    "stopped": "Run the command again; its parser was ended from outside.",
 }
 """Every reason for which a document has no text, with what a person can do."""
 
-LASTING: Final = frozenset(REMEDIES) - {"encrypted", "timed out", "out of memory", "unreadable"}
+LASTING: Final = frozenset(REMEDIES) - {"encrypted", "timed out", "out of memory", "unreadable", "stopped"}
 """Reasons that the same bytes will always give under the same settings; the others are tried again at the next sync."""
+
+
+_FROM_OUTSIDE: Final = frozenset(-number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL))
+"""Exit codes that say nothing of the document: an operator, or a system that ran out of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,8 @@ class Parser:
         self._child: subprocess.Popen[bytes] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._used = False
+        self.peak: int | None = None
+        """Most bytes that the child held until its last reply; None when it had to be ended."""
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +95,7 @@ class Parser:
     def parse(self, path: Path, *, id: str, modified: float = 0.0) -> Document:
         """The document in `path` as Markdown. Plain text comes out character for character, without a byte-order mark.
 
-        Raises BadDocument whose `reason` is a key of REMEDIES.
+        Raises BadDocument whose `reason` is a key of REMEDIES, WorkspaceError where temporary files find no space.
         """
         try:
             size = path.stat().st_size
@@ -137,9 +148,12 @@ class Parser:
         options = asdict(replace(self.limits.options, passwords=tuple(passwords)))
         fresh = not self._used
         reply = self._ask(data, id, options)
-        if reply.get("reason") in ("out of memory", "crashed") and not fresh:  # perhaps the documents before are to blame
+        blameless = reply.get("reason") in ("out of memory", "crashed") and not fresh  # perhaps the documents before it
+        if blameless or reply.get("reason") == "stopped":
             self._stop()
             reply = self._ask(data, id, options)
+        if reply.get("reason") == "no space":
+            raise disk_failure(OSError(errno.ENOSPC, reply["detail"]), tempfile.gettempdir())
         if "reason" in reply:
             reason = "damaged" if reply["reason"] == "crashed" else reply["reason"]
             raise failure(id, reason, reply["detail"])
@@ -152,6 +166,7 @@ class Parser:
     def _ask(self, data: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
         child = self._start()
         self._used = True
+        self.peak = None
         late = threading.Event()
 
         def end() -> None:
@@ -180,13 +195,18 @@ class Parser:
             if late.is_set():
                 self._stop()
             answer: dict[str, Any] = json.loads(payload)
+            self.peak = answer["memory"] * 1024
             return answer
-        notes = self._stop()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(1)  # it has closed its end, so it is about to be gone
+        notes, ended_by = self._stop()
         if late.is_set():
             return {"reason": "timed out", "detail": f"no result after {self.limits.seconds} s"}
+        if ended_by in _FROM_OUTSIDE:
+            return {"reason": "stopped", "detail": f"the parser got {signal.Signals(-ended_by).name}"}
         if "memory" in notes.lower():
             return {"reason": "out of memory", "detail": f"it takes more than {self.limits.memory:,} bytes"}
-        return {"reason": "crashed", "detail": f"the parser stopped ({notes.strip()[-200:] or 'no message'})"}
+        return {"reason": "crashed", "detail": f"the parser stopped ({notes.strip()[-200:] or _ending(ended_by)})"}
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._child is not None and self._child.poll() is None:
@@ -214,11 +234,12 @@ class Parser:
         self._child.stdout.read(1)  # it is ready, or dead: loading its libraries is no document's fault
         return self._child
 
-    def _stop(self) -> str:
-        """End the child; returns what it wrote to its error stream."""
+    def _stop(self) -> tuple[str, int]:
+        """End the child; returns what it wrote to its error stream, and its exit code where it had ended by itself, else 0."""
         child, self._child = self._child, None
         if child is None:
-            return ""
+            return "", 0
+        ended_by = child.poll() or 0
         child.kill()
         child.wait()
         for pipe in (child.stdin, child.stdout):
@@ -228,7 +249,14 @@ class Parser:
                 except BrokenPipeError:
                     continue  # unsent bytes of a request whose child is gone
         assert self._scratch is not None
-        return (Path(self._scratch.name) / "notes").read_text(encoding="utf-8", errors="replace")
+        return (Path(self._scratch.name) / "notes").read_text(encoding="utf-8", errors="replace"), ended_by
+
+
+def _ending(code: int) -> str:
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"exit code {code}"
 
 
 def parse(path: Path, *, id: str, limits: Limits | None = None) -> Document:

@@ -180,7 +180,7 @@ def _rules(page: pdfium.PdfPage, place: _Placing) -> Iterator[Rule]:
             segment = raw.FPDFPath_GetPathSegment(drawing, number)
             x, y = ctypes.c_float(), ctypes.c_float()
             raw.FPDFPathSegment_GetPoint(segment, ctypes.byref(x), ctypes.byref(y))
-            here = matrix.on_point(x.value, y.value)
+            here: tuple[float, float] = matrix.on_point(x.value, y.value)
             kind = raw.FPDFPathSegment_GetType(segment)
             if kind == raw.FPDF_SEGMENT_BEZIERTO:
                 break

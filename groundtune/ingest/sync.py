@@ -63,7 +63,7 @@ def sync(
     no text is reported and does not stop the others.
     """
     started = time.perf_counter()
-    show = progress or _unseen
+    show = progress or unseen
     if not workspace.config.documents:
         raise UsageError(
             "the workspace has no documents.",
@@ -111,7 +111,7 @@ def rebuild(workspace: Workspace, *, embedder: Embedder, progress: Progress | No
     No file is read and nothing is embedded that is stored. What the old version still held on the disk goes with it. Raises
     NotFound when a stored parse is lost; `sync` makes it again.
     """
-    show = progress or _unseen
+    show = progress or unseen
     with workspace.lock():
         rows = [row for row in _rows(workspace).values() if row["status"] == "ok"]
         writer = load_model(workspace.config.model) if workspace.config.chunking.context == "model" else None
@@ -125,7 +125,7 @@ def rebuild(workspace: Workspace, *, embedder: Embedder, progress: Progress | No
         return index.count()
 
 
-def _unseen(stage: str, done: int, total: int) -> None:
+def unseen(stage: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from statistics import median
 
+from groundtune.ingest.columns import Cells, banded
 from groundtune.ingest.geometry import HYPHENATED, Page, Rule, Segment, Word, level, segments
 
 _NEAR = 3.0  # points within which drawn lines count as touching
@@ -38,37 +39,39 @@ def _cell(text: str) -> str:
 
 def with_tables(page: Page) -> list[Segment | Table]:
     """The page's words as segments and tables, in reading order; no word is lost or doubled."""
-    grids = list(_grids(page.rules))
-    held: dict[int, list[Word]] = {number: [] for number in range(len(grids))}
-    places: list[Word | int] = []
-    for word in page.words:
-        number = next((n for n, grid in enumerate(grids) if grid.cell(word) is not None), None)
-        if number is None:
-            places.append(word)
-            continue
-        if not held[number]:
-            places.append(number)
-        held[number].append(word)
-    tables = {number: grids[number].table(words) for number, words in held.items() if words}
+    words = page.words
+    owner: dict[int, Table] = {}
+    free = [rule for rule in page.rules if rule.way == "across"]
+    for grid in _grids(page.rules):
+        held = [at for at, word in enumerate(words) if at not in owner and grid.cell(word) is not None]
+        table = grid.table([words[at] for at in held])
+        if table:
+            owner |= dict.fromkeys(held, table)
+            free = [rule for rule in free if not grid.holds(rule)]
+    rest = [at for at in range(len(words)) if at not in owner]
+    for chosen, cells in banded([words[at] for at in rest], _merged(free)):
+        table = _from_cells(cells)
+        if table:
+            owner |= {rest[at]: table for at in chosen if rest[at] not in owner}
     found: list[Segment | Table] = []
-    for is_word, run in groupby(_flattened(places, tables, held), key=lambda one: isinstance(one, Word)):
-        if is_word:
-            found.extend(_aligned(segments(word for word in run if isinstance(word, Word))))
-        else:
-            found.extend(one for one in run if isinstance(one, Table))
+    placed: set[int] = set()
+    for table, run in groupby(range(len(words)), key=owner.get):
+        if table is None:
+            found.extend(_aligned(segments(words[at] for at in run)))
+        elif id(table) not in placed:
+            placed.add(id(table))
+            found.append(table)
     return found
 
 
-def _flattened(
-    places: Iterable[Word | int], tables: dict[int, Table | None], held: dict[int, list[Word]]
-) -> Iterator[Word | Table]:
-    for place in places:
-        if isinstance(place, Word):
-            yield place
-        elif (table := tables[place]) is not None:
-            yield table
-        else:
-            yield from held[place]
+def _from_cells(rows: Cells) -> Table | None:
+    """None where most cells are empty or hold prose."""
+    columns = sorted({column for row in rows for column in row})
+    texts = [[_joined(segments(row.get(column, ()))) for column in columns] for row in rows]
+    filled = [text for row in texts for text in row if text]
+    if 3 * len(filled) < len(rows) * len(columns) or sum(map(len, filled)) > _LONG_CELL * len(filled):
+        return None
+    return Table(tuple(tuple(row) for row in texts))
 
 
 # --- drawn tables -------------------------------------------------------------------------------------------------------
@@ -94,6 +97,13 @@ class _Grid:
         while row and not _crosses(self.across, self.ys[row], x):
             row -= 1
         return row, column
+
+    def holds(self, rule: Rule) -> bool:
+        """Whether a horizontal line is a piece of the grid."""
+        return any(
+            abs(one.at - rule.at) <= 1 and one.start <= rule.start + _NEAR and rule.end <= one.end + _NEAR
+            for one in self.across
+        )
 
     def table(self, words: Sequence[Word]) -> Table | None:
         """None where the lines are boxes around prose, around tables without lines, or around next to nothing."""

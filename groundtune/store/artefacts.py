@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +19,9 @@ from groundtune.store.failures import disk_failure
 
 JSON: TypeAlias = Any
 """What `json.loads` returns: None, bool, int, float, str, lists and dicts with string keys."""
+
+PARTIAL = ".partial-"
+"""Begins the name of a file that is being written; one that stays was left by a process that was killed."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +52,12 @@ class Artefacts:
         return self.root / sha[:2] / sha[2:]
 
     def put_bytes(self, data: bytes) -> str:
-        """Store and return the hash. Raises WorkspaceError when the disk is full or read-only."""
+        """Store and return the hash; a damaged one is put right. Raises WorkspaceError when the disk is full or read-only."""
         sha = hashlib.sha256(data).hexdigest()
         path = self.path(sha)
-        if path.exists():
-            return sha
         try:
+            if path.exists() and path.read_bytes() == data:
+                return sha
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, data)
         except OSError as error:
@@ -93,7 +97,7 @@ class Artefacts:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part. Raises OSError."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -103,14 +107,19 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    with contextlib.suppress(OSError):  # the new name itself; some file systems cannot
+        bring_to_disk(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself last; file systems that cannot are left as they are."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def age(path: Path) -> float:
+    """Seconds since `path` was changed. A date in the future was given by a clock that was put back since: it is old."""
+    return abs(time.time() - path.stat().st_mtime)
+
+
+def bring_to_disk(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, outlast a power cut. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

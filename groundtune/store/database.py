@@ -15,6 +15,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from groundtune.errors import WorkspaceError
+from groundtune.installation import upgrade_command
 from groundtune.store.failures import database_failure
 from groundtune.store.tables import settings
 
@@ -90,6 +91,14 @@ class Database:
         with self.begin() as connection:
             self.upsert(connection, settings, [{"key": key, "value": value}])
 
+    def fault(self) -> str:
+        """What is wrong inside an SQLite file, after reading all of it; empty when nothing is. Servers check themselves."""
+        if self.engine.dialect.name != "sqlite":
+            return ""
+        with self.connect() as connection:
+            first = str(connection.scalar(text("PRAGMA quick_check(1)")))
+        return "" if first == "ok" else first
+
     def compact(self) -> None:
         """Take deleted rows off the disk too. PostgreSQL does so by itself, in its own time."""
         if self.engine.dialect.name == "sqlite":
@@ -137,7 +146,7 @@ class Database:
                 raise WorkspaceError(
                     f"was made by a newer Groundtune (revision {revision}, this one knows {NEWEST}).",
                     subject=str(self.subject),
-                    remedy="Run: pip install --upgrade groundtune",
+                    remedy=f"Run: {upgrade_command()}",
                 )
             if revision != NEWEST:
                 _upgrade(connection)

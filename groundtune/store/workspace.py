@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import platform
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from groundtune.config import FILE_NAME, Config, load_config
-from groundtune.errors import NotFound, UsageError, WorkspaceError
-from groundtune.store.artefacts import Artefacts, write_whole
+from groundtune.errors import GroundtuneError, NotFound, UsageError, WorkspaceError
+from groundtune.store.artefacts import PARTIAL, Artefacts, age, write_whole
 from groundtune.store.database import Database
-from groundtune.store.failures import database_failure, disk_failure
+from groundtune.store.failures import database_failure, disk_failure, refused
 from groundtune.store.stages import Stages
 
 STATE = ".groundtune"
+
+_ABANDONED = 600.0
+"""Seconds after which a half-written file is nobody's."""
 
 
 class Workspace:
@@ -83,7 +87,9 @@ class Workspace:
     def lock(self) -> Iterator[None]:
         """Be the only writer of this workspace; within it the same thread may lock again.
 
-        Raises WorkspaceError naming the process that writes now. A process that is killed gives the lock up with its life.
+        Raises WorkspaceError naming the process that writes now. The system holds the lock for the process, and frees it when
+        the process ends in whatever way: none is ever left over, and no process id is trusted. What a killed one left half
+        written is removed.
         """
         if self._depth and self._holder == threading.get_ident():
             self._depth += 1
@@ -93,20 +99,20 @@ class Workspace:
                 self._depth -= 1
             return
         note = self.state / "writer.pid"
-        # An exclusive SQLite transaction is a file lock on every platform, and one that the end of a process always frees.
-        connection = sqlite3.connect(self.state / "writer.lock", timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            connection = _seize(self.state / "writer.lock")
+        except sqlite3.Error as error:
+            if not _held(error):
+                raise database_failure(error, self.state / "writer.lock") from error
+            raise WorkspaceError(
+                f"is being written by {_writer(note)}.",
+                subject=str(self.root),
+                remedy="Wait until it ends, or end it, and run the command again.",
+            ) from None
         try:
             try:
-                connection.execute("BEGIN EXCLUSIVE")
-                note.write_text(str(os.getpid()))
-            except sqlite3.Error as error:
-                if error.sqlite_errorname.startswith("SQLITE_BUSY"):
-                    raise WorkspaceError(
-                        f"is being written by process {_read(note)}.",
-                        subject=str(self.root),
-                        remedy="Wait until it ends, or end it, and run the command again.",
-                    ) from None
-                raise database_failure(error, self.state) from error
+                note.write_text(f"{os.getpid()} {platform.node()}")
+                _remove_partial(self.state)
             except OSError as error:
                 raise disk_failure(error, note) from error
             self._holder, self._depth = threading.get_ident(), 1
@@ -117,6 +123,15 @@ class Workspace:
         finally:
             connection.close()
 
+    @property
+    def writer(self) -> str:
+        """Who writes this workspace now, as `process 123 on thatmachine`; empty when nobody does."""
+        try:
+            _seize(self.state / "writer.lock").close()
+        except sqlite3.Error as error:
+            return _writer(self.state / "writer.pid") if _held(error) else ""
+        return ""
+
     def close(self) -> None:
         self.database.close()
 
@@ -124,7 +139,10 @@ class Workspace:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Whatever the disk refuses inside leaves as a WorkspaceError that says what to do."""
         self.close()
+        if isinstance(error, OSError) and not isinstance(error, GroundtuneError) and refused(error):
+            raise disk_failure(error, error.filename or self.root) from error
 
 
 def _make_state(state: Path) -> None:
@@ -135,8 +153,34 @@ def _make_state(state: Path) -> None:
         write_whole(ignore, b"*\n")
 
 
-def _read(note: Path) -> str:
+def _seize(lock: Path) -> sqlite3.Connection:
+    """An exclusive SQLite transaction: a file lock on every platform, and one that the end of a process always frees."""
+    connection = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
     try:
-        return note.read_text()
+        connection.execute("BEGIN EXCLUSIVE")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _held(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorname.startswith("SQLITE_BUSY")
+
+
+def _remove_partial(state: Path) -> None:
+    """Remove what processes that were killed left half written."""
+    for folder in ("", "artefacts/*/", "weights/*/", "runs/*/"):
+        for left in state.glob(f"{folder}{PARTIAL}*"):
+            with suppress(FileNotFoundError):
+                if age(left) > _ABANDONED:
+                    left.unlink()
+
+
+def _writer(note: Path) -> str:
+    """The process that the lock's holder noted; on another machine its id says little, so the machine is named."""
+    try:
+        pid, _, machine = note.read_text().partition(" ")
     except OSError:
-        return "(unknown)"
+        return "another process"
+    return f"process {pid}" if machine in ("", platform.node()) else f"process {pid} on {machine}"

@@ -34,7 +34,8 @@ class FakeTrainer:
         started = time.monotonic()
         remember([(pair.messages, pair.answer) for pair in pairs], out)
         if progress is not None:
-            progress("train", tuning.epochs, tuning.epochs)
+            for epoch in range(tuning.epochs):
+                progress("train", epoch + 1, tuning.epochs)
         texts = [text for pair in pairs for text in (pair.answer, *(message.content for message in pair.messages))]
         return {
             "steps": tuning.epochs,

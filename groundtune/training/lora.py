@@ -155,11 +155,10 @@ def _finished(out: Path, identity: str) -> TrainingResult | None:
     try:
         about = json.loads((out / ABOUT).read_text(encoding="utf-8"))
         weights = (out / "adapter_model.safetensors").read_bytes()
-    except (FileNotFoundError, ValueError):
+        whole = about["identity"] == identity and about["figures"]["digest"] == hashlib.sha256(weights).hexdigest()
+        return _result(out, about["figures"], remembered=True) if whole else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # absent, or damaged on disk
         return None
-    if about.get("identity") != identity or about["figures"]["digest"] != hashlib.sha256(weights).hexdigest():
-        return None
-    return _result(out, about["figures"], remembered=True)
 
 
 def _result(out: Path, figures: dict[str, Any], *, remembered: bool = False) -> TrainingResult:

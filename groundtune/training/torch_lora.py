@@ -10,6 +10,7 @@ from typing import Any
 from groundtune.errors import MissingExtra
 from groundtune.interfaces import Progress
 from groundtune.models.weights import digest, folder, torch_model
+from groundtune.store.failures import disk_failure
 from groundtune.training.data import TrainingPair
 from groundtune.training.encode import encode
 from groundtune.training.files import write_file
@@ -57,7 +58,10 @@ class TorchTrainer:
             progress=(lambda done, total: progress("train", done, total)) if progress else None,
         )
         write_file(out / "adapter_model.safetensors", save(trained.factors, metadata={"format": "pt"}))
-        lora_config(tuning, base=model).save_pretrained(str(out))
+        try:
+            lora_config(tuning, base=model).save_pretrained(str(out))
+        except OSError as error:
+            raise disk_failure(error, out) from error
         remove_checkpoint(out)
         last_epoch = trained.losses[-max(1, len(trained.losses) // tuning.epochs) :]
         return {

@@ -74,13 +74,13 @@ def explain_search(
     *,
     root: Path | str = ".",
     principals: Sequence[str] = (),
-    k: int = 5,
+    k: int | None = None,
     filter: Filter = EVERYTHING,
     gold: str | None = None,
     evidence: Sequence[Evidence] = (),
     operator: bool = False,
 ) -> Explanation:
-    """What each stage of a search did, and where the evidence fell out.
+    """What each stage of a search did, and where the evidence fell out; `k` is `retrieval.k` unless another is given.
 
     `gold` is the id of a question of the workspace: its evidence is looked for, its principals ask unless others are named, and
     its words and history are the query unless one is given. `operator` also tells what the caller must not be told: chunks that
@@ -100,7 +100,7 @@ def explain_search(
             retriever,
             rewriting(follow_up, model=model)(example),
             caller=caller_of(workspace, principals or example.principals or workspace.config.access.questions),
-            k=k,
+            k=k or workspace.config.retrieval.k,
             filter=filter,
             evidence=(*example.evidence, *evidence),
             locate=locate,

@@ -11,9 +11,11 @@ from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.candidates.build import Answerer, build_any
 from groundtune.candidates.open import find_weights, newest, open_workshop
 from groundtune.candidates.recipes import candidate_named
+from groundtune.company import generate, write
 from groundtune.config import FILE_NAME, default_config_text, known_names
 from groundtune.dataset.read import read_questions
-from groundtune.demo import copy_to
+from groundtune.decision.ledger import load_report
+from groundtune.decision.report import write_report
 from groundtune.errors import NotFound, UsageError
 from groundtune.ingest.embedding import chunks_of
 from groundtune.ingest.erase import Compaction, Erasure
@@ -41,14 +43,18 @@ def init(
     questions: str = "questions.jsonl",
     model: str = "embedded:smollm2",
     demo: bool = False,
+    seed: int | None = None,
 ) -> InitResult:
-    """Make `root` a workspace with an explicit, commented configuration; with `demo`, the shipped documents and questions too.
+    """Make `root` a workspace with an explicit, commented configuration.
 
-    Nothing that exists is overwritten: UsageError when `root` is a workspace already.
+    With `demo`, the documents and questions of the company generated from `seed` (0 without one) too. Nothing that exists is
+    overwritten: UsageError when `root` is a workspace already.
     """
     root = Path(root)
+    if seed is not None and not demo:
+        raise UsageError("only the demo has a seed.", subject=f"seed = {seed}", remedy="Add --demo, or leave the seed out.")
     if demo:
-        written = copy_to(root, model=model)
+        written = write(generate(seed or 0), root, model=model)
         Workspace.open(root).close()
         return InitResult(root, written)
     text = default_config_text(documents=documents, questions=questions, model=model)
@@ -89,6 +95,8 @@ def erase(documents: Sequence[str], *, root: Path | str = ".") -> Erasure:
         quoting = [one for one in examples if any(evidence.document in documents for evidence in one.evidence)]
         embedder = load_embedder(workspace.config.embedder)
         done = erase_documents(workspace, documents, embedder=embedder, items=[one.id for one in quoting])
+        if newest(workspace, verb="decide") is not None:  # it shows passages
+            write_report(workspace, load_report(workspace))
         return replace(done, remaining=tuple(one.origin for one in quoting))
 
 

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from groundtune.config import Config
+from groundtune.config import FILE_NAME, Config, load_config
 from groundtune.errors import GroundtuneError
+from groundtune.interfaces import Progress
 from groundtune.models import ModelInfo, available
-from groundtune.models.weights import cache
 from groundtune.store.workspace import Workspace
-
-_EXTRAS = {"openvino": ("openvino", "openvino_genai", "gguf"), "train": ("torch", "transformers", "peft")}
-
-_FREE_BYTES = 2 * 2**30
-"""Room for the converted weights of a small model and a few trainings."""
+from groundtune.verbs.machine_checks import Finding, cache_disk, failing, machine
+from groundtune.verbs.pace import MachinePace, machine_pace
+from groundtune.verbs.workspace_checks import inside, workspace_disk
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
+class Checkup:
+    """What `doctor` found."""
+
     ok: bool
-    detail: str
-    remedy: str = ""
-    """What to do, as an exact command where there is one; empty when all is well."""
+    """Whether nothing that is needed is missing."""
+    findings: tuple[Finding, ...]
+    pace: MachinePace | None
+    """None where the configured model cannot be measured here; `no_pace` says why."""
+    no_pace: str
+    disk: Mapping[str, int]
+    """Part of the cache or the workspace -> bytes."""
 
 
 def models() -> tuple[ModelInfo, ...]:
@@ -37,48 +35,31 @@ def models() -> tuple[ModelInfo, ...]:
     return available()
 
 
-def doctor(root: Path | str | None = None) -> tuple[Finding, ...]:
-    """Check the machine and, where `root` is given or is a workspace, the workspace. Loads no model."""
-    findings = list(_machine())
+def doctor(root: Path | str | None = None, *, measure: bool | None = None, progress: Progress | None = None) -> Checkup:
+    """Check the machine and, where `root` is given, the workspace; say what a machine like this does in a minute.
+
+    What is needed is told from the workspace's configuration, else from the default one. `measure`: False uses a pace that was
+    measured before, True measures anew, None measures where nothing is remembered. Raises nothing for what it finds.
+    """
+    config, findings = Config(), list[Finding]()
+    workspace: Workspace | None = None
     if root is not None:
-        findings += _workspace(Path(root))
-    return tuple(findings)
-
-
-def _machine() -> Iterator[Finding]:
-    version = platform.python_version()
-    yield Finding("python", sys.version_info >= (3, 11), version, "Use Python 3.11 or newer.")
-    yield Finding("cores", True, f"{os.cpu_count()} cores, {platform.machine()}")
-    for extra, packages in _EXTRAS.items():
-        missing = [package for package in packages if find_spec(package) is None]
-        detail = f"lacks {', '.join(missing)}" if missing else "installed"
-        yield Finding(f"extra {extra}", not missing, detail, f"pip install 'groundtune[{extra}]'" if missing else "")
-    for model in available():
-        if model.name.startswith("embedded:"):
-            yield Finding(model.name, model.installed, "ready" if model.installed else "not installed", model.remedy)
-    home = cache()
-    place = next(folder for folder in (home, *home.parents) if folder.exists())
-    free = shutil.disk_usage(place).free
-    writable = os.access(place, os.W_OK)
-    detail = f"{home}: {free / 2**30:.1f} GiB free" + ("" if writable else ", not writable")
-    yield Finding(
-        "weights cache", writable and free > _FREE_BYTES, detail, "Free some space or set GROUNDTUNE_CACHE to another folder."
+        try:
+            config = load_config(Path(root) / FILE_NAME)
+            workspace = Workspace.open(root)
+        except GroundtuneError as error:
+            findings.append(failing("workspace", error))
+    findings = [*machine(config), *findings]
+    disk = cache_disk()
+    if workspace is not None:
+        with workspace:
+            findings += inside(workspace)
+            disk |= workspace_disk(workspace)
+    pace, no_pace = machine_pace(config, measure=measure, progress=progress)
+    return Checkup(
+        ok=all(finding.ok or not finding.needed for finding in findings),
+        findings=tuple(findings),
+        pace=pace,
+        no_pace=no_pace,
+        disk=disk,
     )
-
-
-def _workspace(root: Path) -> Iterator[Finding]:
-    try:
-        workspace = Workspace.open(root)
-    except GroundtuneError as error:
-        yield Finding("workspace", False, error.message, error.remedy)
-        return
-    with workspace:
-        yield Finding("workspace", True, str(workspace.root))
-        config: Config = workspace.config
-        if config.documents:
-            there = workspace.documents.is_dir()
-            yield Finding(
-                "documents", there, str(workspace.documents), "Create the folder or set documents in groundtune.toml."
-            )
-        there = workspace.questions.is_file()
-        yield Finding("questions", there, str(workspace.questions), "Write the file or set questions in groundtune.toml.")

@@ -174,7 +174,7 @@ def _changed(config: Config, update: dict[str, object]) -> Config:
 def report(root: Path | str = ".", *, run: str | None = None) -> ReportFiles:
     """Write the files of a decision again, by default of the newest. Raises NotFound when nothing was decided."""
     with Workspace.open(root) as workspace:
-        return write_report(load_report(workspace, run), workspace.root)
+        return write_report(workspace, load_report(workspace, run))
 
 
 def _open(

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundtune.candidates.open import remember_run
-from groundtune.config import FILE_NAME, write_keys
-from groundtune.decision.choosing import choose_settings
+from groundtune.decision.choosing import choose_settings, write_settings
 from groundtune.decision.ledger import look
 from groundtune.decision.setup import set_up
 from groundtune.decision.sweep import Swept
@@ -41,5 +40,5 @@ def sweep(root: Path | str = ".", *, write: bool = False, progress: Progress | N
         if not sealed:
             look(workspace, run, fingerprint=setup.task.fingerprint, items=len(setup.task.test_ids))
         if write and swept.changes:
-            write_keys(workspace.root / FILE_NAME, swept.changes)
+            write_settings(workspace, swept)
         return SweepResult(swept, sealed=sealed, written=bool(write and swept.changes))
