@@ -207,6 +207,12 @@ def test_what_does_not_fit_is_an_error(index: LanceIndex) -> None:
         LanceIndex(index.path, dimensions=9)
 
 
+@pytest.mark.parametrize("query", ['"{}"', '"{}', "'{}' AND x", '{}" OR "'])
+def test_quotes_are_no_operators(index: LanceIndex, entries: list[Entry], query: str) -> None:
+    plain = index.search_text(entries[0].text, audiences=frozenset({1}), k=5)
+    assert index.search_text(query.format(entries[0].text), audiences=frozenset({1}), k=5)[0] == plain[0]
+
+
 def test_a_run_cut_off_before_the_full_text_was_built_is_completed(tmp_path: Path) -> None:
     entries = corpus(6)
     index = LanceIndex(tmp_path, dimensions=DIMENSIONS)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import lancedb
 from lancedb.expr import Expr
+from lancedb.query import MatchQuery
 
 from groundtune.index.filters import accepts
 from groundtune.index.found import Found
@@ -94,7 +95,8 @@ class Reads:
             return []
 
         def by_text() -> Any:
-            return _within(self._table.query().nearest_to_text(query, columns=SEARCHED), scope)
+            words = MatchQuery(query, SEARCHED)  # of a plain string, LanceDB takes quotes for a search of phrases
+            return _within(self._table.query().nearest_to_text(words), scope)
 
         def by_vector() -> Any:
             nearest = self._table.query().nearest_to(vector).column("vector").distance_type("dot")
