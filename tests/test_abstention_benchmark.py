@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.abstention import Item, figures_of, held_out, interval, kind_of, measured, row_of
+from benchmarks.abstention import Item, figures_of, held_out, interval, kind_of, measured, row_of, stratified_auroc
 from benchmarks.harness import write_rows
 from groundtune.types import Example
 from tests.firm import write_firm
@@ -26,6 +28,7 @@ def test_figures_by_hand() -> None:
     assert (figures["x_partial"], figures["x_answered_of_partial"]) == (2, 0.5), "the threshold is .6"
     assert figures["x_auroc_of_answerable_over_partial"] == pytest.approx((4 + 4 - 1 + 1) / 10)
     assert "x_underspecified" not in figures
+    assert not [name for name in figures if "held_out" in name], "too few to be split"
     low, high = figures["x_auroc_low"], figures["x_auroc_high"]
     assert isinstance(low, float)
     assert isinstance(high, float)
@@ -43,9 +46,28 @@ def test_intervals_keep_conversations_together() -> None:
 
 def test_held_out_thresholds_never_saw_their_conversation() -> None:
     clear = [*items("answerable", *[0.9] * 20), *items("unanswerable", *[0.1] * 10)]
-    assert held_out(clear, seed=0) == (pytest.approx(20 / 30), 1.0)
+    found = held_out(clear, seed=0)
+    assert (found["coverage"], found["precision"], found["auroc"]) == (pytest.approx(20 / 30), 1.0, 1.0)
+    assert found["formulas_chosen"] == "product 5"
     noise = [*items("answerable", *[0.5] * 10), *items("unanswerable", *[0.5] * 20)]
-    assert held_out(noise, seed=0) == (0.0, None)
+    assert (held_out(noise, seed=0)["coverage"], held_out(noise, seed=0)["precision"]) == (0.0, None)
+
+
+def test_held_out_formulas_never_saw_their_conversation() -> None:
+    """The cosine is right everywhere but in one conversation: the fold of that one is judged by the cosine all the same."""
+    good = [Item(f"c{n}", "answerable" if n % 2 else "unanswerable", 0.5, cosine=n % 2) for n in range(20)]
+    odd = [Item("odd", "answerable", 0.5, cosine=0.0), Item("odd", "unanswerable", 0.5, cosine=1.0)]
+    found = held_out([*good, *odd], seed=0)
+    assert found["formulas_chosen"] == "cosine 5"
+    assert isinstance(found["auroc"], float)
+    assert 0.5 < found["auroc"] < 1.0
+
+
+def test_pairs_are_counted_within_strata() -> None:
+    numbers, known = np.array([0.9, 0.1, 0.2, 0.8]), np.array([True, False, True, False])
+    assert stratified_auroc(numbers, known, np.array([0, 0, 1, 1])) == 0.5
+    assert stratified_auroc(numbers, known, np.zeros(4)) == 0.75
+    assert math.isnan(stratified_auroc(numbers, known, np.arange(4)))
 
 
 def test_a_turn_becomes_a_question_with_its_history() -> None:
