@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from groundtune.answer.near_duplicates import Shingles, resemble, shingles, told_apart
+from groundtune.answer.near_duplicates import Passages, shingles, told_apart
 from groundtune.config import Retrieval
 from groundtune.index.fusion import reciprocal_rank_fusion, score_fusion
 from groundtune.interfaces import FoundChunk, Reranker
@@ -72,17 +72,19 @@ def _collapsed(
     question: str, considered: Sequence[Considered], threshold: float, newest: Callable[[str], float]
 ) -> list[Considered]:
     """The rows in order, near duplicates as one."""
-    kept: list[tuple[str, Shingles, list[Considered]]] = []
+    passages = Passages()
+    kept: list[tuple[str, list[Considered]]] = []
     for one in considered:
         text = passage(one.row)
         made = shingles(one.row.chunk.text)
-        for other, others, twins in kept:
-            if resemble(made, others, threshold=threshold) and not told_apart(question, text, other):
-                twins.append(one)
-                break
+        alike = (kept[number] for number in passages.like(made, threshold=threshold))
+        twins = next((twins for other, twins in alike if not told_apart(question, text, other)), None)
+        if twins is None:
+            passages.add(made)
+            kept.append((text, [one]))
         else:
-            kept.append((text, made, [one]))
-    return [_one_of(twins, newest) for _, _, twins in kept]
+            twins.append(one)
+    return [_one_of(twins, newest) for _, twins in kept]
 
 
 def _one_of(twins: Sequence[Considered], newest: Callable[[str], float]) -> Considered:
