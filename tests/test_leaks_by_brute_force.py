@@ -125,7 +125,7 @@ def test_sidecars_say_what_the_rules_say(tmp_path: Path) -> None:
 
 
 def test_pairs_add_up_to_the_promise_in_every_phase() -> None:
-    planned = list(parts(100_000))
+    planned = parts(100_000)
     assert len({part.name for part in planned}) == len(planned)
     for phase in ("synced", "revoked", "tenants"):
         assert sum(part.pairs for part in planned if part.phase == phase) >= 100_000
@@ -147,7 +147,7 @@ def test_one_leak_or_one_pair_less_misses_the_goal() -> None:
     figures, goals = summary(rows + doubles, pairs=1_000)
     assert all(one.met for one in goals)
     assert figures["synced_share_found_of_what_brute_force_finds"] == 0.75
-    assert figures["synced_pairs_on_lance"] == 100
+    assert figures["synced_pairs_on_lance"] == 50
     rows[0]["counts"] |= {"unauthorised": 1, "pairs": 0}
     missed = {one.name for one in summary(rows, pairs=1_000)[1] if not one.met}
     assert {"synced_unauthorised", "synced_pairs", "both_locks_off_unauthorised"} <= missed

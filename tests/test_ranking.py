@@ -43,11 +43,11 @@ def test_weights_count_and_weight_zero_leaves_out() -> None:
 
 def test_resemblance_is_the_share_of_common_runs() -> None:
     random = np.random.default_rng(0)
-    for _ in range(50):
+    for _ in range(200):
         one, other = (" ".join(random.choice(["a", "b", "c", "d"], 12)) for _ in range(2))
         sets = [{tuple(text.split()[at : at + 3]) for at in range(10)} for text in (one, other)]
         share = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
-        for threshold in (0.1, 0.3, 0.6):
+        for threshold in (0.1, 0.3, 0.6, 0.9):
             assert alike(one, other, threshold) == (share >= threshold)
     assert alike("Short one", "short ONE", 1.0)
     assert not alike("short one", "short two", 0.1)
@@ -55,10 +55,10 @@ def test_resemblance_is_the_share_of_common_runs() -> None:
 
 
 def alike(one: str, other: str, threshold: float) -> bool:
-    passages = Passages()
+    passages = Passages(threshold=threshold)
     for text in (LONG, one):
         passages.add(shingles(text))
-    return passages.like(shingles(other), threshold=threshold) == [1]
+    return passages.like(shingles(other)) == [1]
 
 
 def test_of_near_duplicates_the_newest_is_shown_where_the_best_stood() -> None:

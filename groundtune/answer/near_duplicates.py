@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections import Counter
 
 _WORD = re.compile(r"\w+")
 _SHINGLE = 3  # words
@@ -17,32 +17,44 @@ def shingles(text: str) -> Shingles:
     return frozenset(zip(words, words[1:], words[2:], strict=False)) or frozenset({tuple(words)})
 
 
-def resemble(shared: int, one: int, other: int, *, threshold: float) -> bool:
-    """Whether texts of `one` and `other` runs with `shared` in common hold at least this share of the runs of either. Source:
-    Broder, "On the resemblance and containment of documents", 1997.
+def resemble(one: Shingles, other: Shingles, *, threshold: float) -> bool:
+    """Whether both hold at least this share of the runs of either. Source: Broder, "On the resemblance and containment of
+    documents", 1997.
 
     It is counted, not estimated from minimal hashes: a search compares few passages, and counting them is exact and faster.
     """
-    return shared >= threshold * (one + other - shared)
+    fewer, more = sorted((len(one), len(other)))
+    if fewer < threshold * more:
+        return False
+    shared = len(one & other)
+    return shared >= threshold * (fewer + more - shared)
 
 
 class Passages:
-    """Texts by the runs that they hold, so that a new one is compared only with those that share a run with it."""
+    """Texts in which those that resemble another are found without comparing all of them, and none is missed.
 
-    def __init__(self) -> None:
-        self._runs: list[int] = []
-        self._holders: dict[tuple[str, ...], list[int]] = {}
+    Two sets that share so much share one of the first few of either, in any order that both are put in; here by hash.
+    Source: Chaudhuri, Ganti and Kaushik, "A primitive operator for similarity joins in data cleaning", 2006.
+    """
+
+    def __init__(self, *, threshold: float) -> None:
+        self._threshold = threshold
+        self._added: list[Shingles] = []
+        self._with: dict[int, list[int]] = {}
 
     def add(self, made: Shingles) -> None:
-        for run in made:
-            self._holders.setdefault(run, []).append(len(self._runs))
-        self._runs.append(len(made))
+        for run in self._first(made):
+            self._with.setdefault(run, []).append(len(self._added))
+        self._added.append(made)
 
-    def like(self, made: Shingles, *, threshold: float) -> list[int]:
-        """Numbers of the added texts that resemble this one, first added first; `threshold` above 0."""
-        shared = Counter(number for run in made for number in self._holders.get(run, ()))
-        alike = (n for n, count in shared.items() if resemble(count, len(made), self._runs[n], threshold=threshold))
-        return sorted(alike)
+    def like(self, made: Shingles) -> list[int]:
+        """Numbers of the added texts that resemble this one, first added first."""
+        near = {number for run in self._first(made) for number in self._with.get(run, ())}
+        return [number for number in sorted(near) if resemble(made, self._added[number], threshold=self._threshold)]
+
+    def _first(self, made: Shingles) -> list[int]:
+        least = math.ceil(self._threshold * len(made) - 1e-9)  # runs that must be shared
+        return sorted(map(hash, made))[: len(made) - least + 1]
 
 
 def told_apart(question: str, one: str, other: str) -> bool:

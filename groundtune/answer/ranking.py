@@ -72,12 +72,12 @@ def _collapsed(
     question: str, considered: Sequence[Considered], threshold: float, newest: Callable[[str], float]
 ) -> list[Considered]:
     """The rows in order, near duplicates as one."""
-    passages = Passages()
+    passages = Passages(threshold=threshold)
     kept: list[tuple[str, list[Considered]]] = []
     for one in considered:
         text = passage(one.row)
         made = shingles(one.row.chunk.text)
-        alike = (kept[number] for number in passages.like(made, threshold=threshold))
+        alike = (kept[number] for number in passages.like(made))
         twins = next((twins for other, twins in alike if not told_apart(question, text, other)), None)
         if twins is None:
             passages.add(made)
