@@ -3,7 +3,7 @@
     python -m benchmarks.scale --sizes 5000 --questions 20 --name scale_reduced
     python -m benchmarks.scale --frameworks /path/to/other/venv/bin/python     # goes on where it stopped
 
-Indexing is measured on the handbook with the embedded model: a sync against the embedder alone on the same texts, twice. The
+Indexing is measured on the handbook with the embedded model: a sync against the embedder alone on the same texts. The
 searches go through the retriever that `search` opens, with both of its stages, over synthetic chunks in clusters with given
 vectors; callers may read 100, 10, 1 and 0.1 % of them. Every size runs in processes of its own, and every part that ended is
 kept. Times are only as quiet as the machine: processor times stand beside them.
@@ -39,11 +39,10 @@ BACKENDS = {"lance": 10**9, "sqlite": 200_000}
 FRAMEWORKS = {"llamaindex": 200_000, "txtai": 10**9}
 FRAMEWORK_QUESTIONS = 20
 """LlamaIndex compares in Python, seconds a question."""
-REPEATS = 2
 RECALL, INDEXING = 0.98, 1.2
 
 
-def indexing(folder: Path, *, pages: int) -> dict[str, float]:
+def indexing(folder: Path, *, pages: int, repeats: int) -> dict[str, float]:
     """A sync of handbook pages against the bare embedder on the very texts that it embedded; seconds are of the wall clock."""
     taken: dict[str, list[float]] = {"sync": [], "embedder": [], "sync_processor": [], "embedder_processor": []}
     chunks = 0
@@ -56,7 +55,7 @@ def indexing(folder: Path, *, pages: int) -> dict[str, float]:
         taken[name].append(time.perf_counter() - started)
         taken[f"{name}_processor"].append(processor_s() - busy)
 
-    for number in range(REPEATS):
+    for number in range(repeats):
         root = folder / f"indexing-{number}"
         shutil.rmtree(root, ignore_errors=True)
         (root / "documents").mkdir(parents=True)
@@ -73,6 +72,7 @@ def indexing(folder: Path, *, pages: int) -> dict[str, float]:
         timed("embedder", partial(embedder.embed, texts))
     least = {name: min(values) for name, values in taken.items()}
     return {
+        "indexing_repeats": repeats,
         "indexing_chunks": chunks,
         "indexing_sync_s": least["sync"],
         "indexing_embedder_s": least["embedder"],
@@ -146,6 +146,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--questions", type=int, default=100)
     parser.add_argument("--pages", type=int, default=50, help="of the handbook, for the indexing part")
+    parser.add_argument("--repeats", type=int, default=2, help="of the indexing part; the least of each time counts")
+    parser.add_argument(
+        "--parts", nargs="+", help="run only these now, such as indexing or lance_100k; others are kept as they are"
+    )
     parser.add_argument("--frameworks", type=Path, help="python of an environment that holds llama-index-core and txtai")
     parser.add_argument("--name", default="scale", help="of the results")
     parser.add_argument("--work", type=Path, default=WORK / "scale")
@@ -159,6 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def part(name: str, work: Callable[[], dict[str, Any]]) -> None:
         if name in kept:
             return
+        if chosen.parts and name not in chosen.parts:
+            missing[name] = "not run yet (--parts)"
+            return
         try:
             kept[name] = work()
         except (NotFound, subprocess.CalledProcessError) as error:
@@ -167,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
         print(name, json.dumps(kept[name]), flush=True)
 
-    part("indexing", lambda: indexing(chosen.work, pages=chosen.pages))
+    part("indexing", lambda: indexing(chosen.work, pages=chosen.pages, repeats=chosen.repeats))
     asked = chosen.questions
     for size in sorted(chosen.sizes):
         for backend, largest in BACKENDS.items():
