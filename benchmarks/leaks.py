@@ -45,13 +45,13 @@ ON_LANCE = 0.05
 """Share of the pairs that are asked of the default backend; the other one is faster, and the locks are the same."""
 ASKED, FEW_SHOT = 50, 500
 """Every so many pairs are also asked of the assistant with retrieval, and of the one with examples."""
-BATCH = 4_750
-"""Pairs after which what was seen is kept."""
+FIRST, BATCH = {"sqlite": 1_500, "lance": 500}, 6_000
+"""Pairs after which what was seen is kept: a small batch of everything first."""
 DOUBLED = 500
 """Pairs with each lock off."""
-ROUNDS = 20
-"""Times that audiences change while the readers stay open."""
-DIRECT = 20
+ROUND = 300
+"""Pairs between two changes of audiences under open readers; in a small batch fewer, so that there are six changes."""
+DIRECT = 6
 """Most calls of `search` and of `ask` themselves in each part; one for every fifty pairs in a small one."""
 CONFIG = """\
 model = "fake:extract"
@@ -108,8 +108,11 @@ def _parts(pairs: int) -> Iterator[Part]:
         for backend, share in (("sqlite", 1 - ON_LANCE), ("lance", ON_LANCE)):
             for audiences in sizes:
                 left = DOUBLED if phase == "doubles" else round(pairs * share / len(sizes))
-                for batch in range(-(-left // BATCH)):
-                    yield Part(phase, backend, audiences, min(BATCH, left - batch * BATCH), batch)
+                batch = 0
+                while left > 0:
+                    size = min(BATCH if batch else FIRST[backend], left)
+                    yield Part(phase, backend, audiences, size, batch)
+                    left, batch = left - size, batch + 1
 
 
 class Place:
@@ -229,8 +232,9 @@ def _revoked(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
     callers = [town.caller() for _ in range(8)]
     seen = place.ask_around(QUESTIONS // 10, callers=callers)  # caches are warm now
     seen["pairs"] = 0
-    for number in range(ROUNDS):
-        in_files = number < ROUNDS * 3 // 4  # then come principals that no file can hold
+    rounds = max(6, part.pairs // ROUND)
+    for number in range(rounds):
+        in_files = number < rounds * 5 // 6  # then come principals that no file can hold
         synced = in_files and number % 5 == 4
         changed = town.revoke(0.05, writable=in_files)
         if in_files:
@@ -243,7 +247,7 @@ def _revoked(part: Part, folder: Path, opened: ExitStack) -> Counter[str]:
             sync(place.workspace, embedder=place.embedder)
         else:
             place.register.assign({town.id(one): town.rules[one].audience for one in changed})
-        share = -(-part.pairs // ROUNDS)
+        share = -(-part.pairs // rounds)
         seen += place.ask_around(min(share, part.pairs - seen["pairs"]), callers=callers, current=synced)
         seen["revocations"] += len(changed)
     return seen + _direct(place, part)
