@@ -98,13 +98,17 @@ class Part:
 
 
 def parts(pairs: int) -> list[Part]:
-    """A batch of everything first, then the second ones: what is broken off has seen all phases. The large towns come last."""
-    return sorted(_parts(pairs), key=lambda part: (part.batch, part.audiences == max(AUDIENCES)))
+    """A batch of everything first, so that what is broken off has seen all phases; in it the middling towns first."""
+
+    def turn(part: Part) -> tuple[int, bool, bool, bool]:
+        return part.batch, part.audiences == max(AUDIENCES), part.backend != "sqlite", part.audiences != 100
+
+    return sorted(_parts(pairs), key=turn)
 
 
 def _parts(pairs: int) -> Iterator[Part]:
     for phase in ("doubles", "synced", "revoked", "tenants"):
-        sizes = {"doubles": (100,), "tenants": (10, 1_000)}.get(phase, AUDIENCES)
+        sizes = {"doubles": (100,), "tenants": (100, 1_000)}.get(phase, AUDIENCES)
         for backend, share in (("sqlite", 1 - ON_LANCE), ("lance", ON_LANCE)):
             for audiences in sizes:
                 left = DOUBLED if phase == "doubles" else round(pairs * share / len(sizes))
