@@ -84,6 +84,7 @@ def test_goals_ratios_and_what_is_missing() -> None:
     assert figures["missing"] == "llamaindex_100k: absent"
     assert {one.name: one.met for one in goals} == {
         "indexing_ratio": False,
+        "indexing_processor_ratio": False,
         **{f"lance_100k_recall_at_{percent}_percent": True for percent in PERCENT},
     }
     assert (short(100_000), short(1_000_000), set(FRAMEWORKS)) == ("100k", "1m", {"llamaindex", "txtai"})
