@@ -207,6 +207,12 @@ def test_what_does_not_fit_is_an_error(index: LanceIndex) -> None:
         LanceIndex(index.path, dimensions=9)
 
 
+@pytest.mark.parametrize("query", ['"{}"', '"{}', "'{}' AND x", '{}" OR "'])
+def test_quotes_are_no_operators(index: LanceIndex, entries: list[Entry], query: str) -> None:
+    plain = index.search_text(entries[0].text, audiences=frozenset({1}), k=5)
+    assert index.search_text(query.format(entries[0].text), audiences=frozenset({1}), k=5)[0] == plain[0]
+
+
 def test_a_run_cut_off_before_the_full_text_was_built_is_completed(tmp_path: Path) -> None:
     entries = corpus(6)
     index = LanceIndex(tmp_path, dimensions=DIMENSIONS)
@@ -214,3 +220,21 @@ def test_a_run_cut_off_before_the_full_text_was_built_is_completed(tmp_path: Pat
     index._table.drop_index("search_idx")
     index.settle()
     assert index.search_text(entries[0].text, audiences=frozenset({1}), k=1)
+
+
+def test_as_many_audiences_as_documents_are_assigned_in_one_commit(tmp_path: Path) -> None:
+    index = LanceIndex(tmp_path, dimensions=2)
+    vector = np.array([1, 0], dtype=np.float32)
+    names = [f"d{number:02}" for number in range(60)]
+    index.replace(
+        {
+            one: [Entry(Chunk(f"{one}#{n}-{n + 1}", one, "x", n, n + 1), one, "x", "r", 1, vector) for n in (0, 1)]
+            for one in names
+        }
+    )
+    before = index._table.version
+    wanted = {document: number for number, document in enumerate(names, start=100)}
+    index.assign(wanted)
+    assert {document: held.audience for document, held in index.held().items()} == wanted
+    assert index._table.version <= before + 3, "one merge and the full-text index"
+    assert index.count() == 120

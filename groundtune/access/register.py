@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from groundtune.access.audience import from_json, may_read, to_json
 from groundtune.access.clauses import ClauseIndex
@@ -19,6 +19,10 @@ from groundtune.types import NOBODY, Audience, Caller
 _IN = 500  # values in one IN list; engines limit it
 _CACHED_CALLERS = 1_000
 _CACHED_IDS = 1_000_000  # ids in all cached sets together
+
+# Made once: every search asks them, and making a statement costs as much as running it.
+_VERSION = select(settings.c.value).where(settings.c.key == "policy_version")
+_HELD = select(documents.c.id, documents.c.audience_id).where(documents.c.id.in_(bindparam("names", expanding=True)))
 
 
 class AccessRegister:
@@ -144,14 +148,12 @@ def _held(connection: Connection, names: Iterable[str]) -> dict[str, int | None]
     names = list(names)
     held: dict[str, int | None] = {}
     for start in range(0, len(names), _IN):
-        chosen = documents.c.id.in_(names[start : start + _IN])
-        held |= dict(connection.execute(select(documents.c.id, documents.c.audience_id).where(chosen)).all())
+        held |= dict(connection.execute(_HELD, {"names": names[start : start + _IN]}).all())
     return held
 
 
 def _version(connection: Connection, *, hold: bool = False) -> int:
-    chosen = select(settings.c.value).where(settings.c.key == "policy_version")
-    return connection.scalar(chosen.with_for_update() if hold else chosen) or 0
+    return connection.scalar(_VERSION.with_for_update() if hold else _VERSION) or 0
 
 
 def _raise_version(connection: Connection) -> None:

@@ -27,7 +27,10 @@ def resemble(one: Shingles, other: Shingles, *, threshold: float) -> bool:
     It is counted, not estimated from minimal hashes: a search compares few passages, and counting them is exact and faster.
     """
     fewer, more = sorted((len(one), len(other)))
-    return fewer >= threshold * more and len(one & other) >= threshold * len(one | other)
+    if fewer < threshold * more:
+        return False
+    shared = len(one & other)
+    return shared >= threshold * (fewer + more - shared)
 
 
 def resemblance(one: Shingles, other: Shingles) -> float:

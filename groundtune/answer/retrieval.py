@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from groundtune.access.register import AccessRegister
 from groundtune.answer.current import CurrentIndex
@@ -32,6 +32,7 @@ from groundtune.types import EVERYTHING, Audience, Caller, Chunk, Document, Filt
 _COUNTS = (4, 2, 1)  # of a question and of those before it; 4:2:1 beat 1:1 and the question alone, see docs/experiments.md
 _QUESTIONS = 4_096  # vectors of questions that are kept
 _IN = 500  # values in one IN list; engines limit it
+_WITH_TEXT = select(documents).where(documents.c.id.in_(bindparam("names", expanding=True)) & (documents.c.status == "ok"))
 
 NOT_RANKED_BY = frozenset({"k", "neighbours", "max_tokens", "min_evidence"})
 """Keys of `[retrieval]` that say how much of the final order is shown and leave the order alone."""
@@ -247,8 +248,8 @@ class WorkspaceRetriever:
         rows: dict[str, Mapping[str, Any]] = {}
         with self.workspace.database.connect() as connection:
             for start in range(0, len(wanted), _IN):
-                chosen = documents.c.id.in_(wanted[start : start + _IN]) & (documents.c.status == "ok")
-                rows |= {row["id"]: row for row in connection.execute(select(documents).where(chosen)).mappings()}
+                part = {"names": wanted[start : start + _IN]}
+                rows |= {row["id"]: row for row in connection.execute(_WITH_TEXT, part).mappings()}
         return rows
 
     def _mean(self, counted: Sequence[tuple[str, int]]) -> np.ndarray:

@@ -209,6 +209,7 @@ class SqliteIndex:
             yield connection
             connection.execute("UPDATE about SET value = value + 1 WHERE key = 'commits'")
             connection.execute("COMMIT")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what is removed leaves the log too, beside open readers
 
     def _append(self, file: Path, first: int, vectors: Sequence[np.ndarray]) -> None:
         """Write vectors from slot `first` on, over what a writer left there that did not get to its commit."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, Table, bindparam, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
@@ -26,6 +26,7 @@ NEWEST = "0001"
 """Revision that this package expects; a test holds it to `migrations/`."""
 
 _WRITE = "groundtune_write"
+_SETTING = select(settings.c.value).where(settings.c.key == bindparam("key"))
 _MIGRATION_LOCK = 0x67726F756E64  # PostgreSQL advisory lock; "ground"
 
 
@@ -85,7 +86,7 @@ class Database:
     def setting(self, key: str) -> int:
         """A stored number, 0 when never set."""
         with self.connect() as connection:
-            return connection.scalar(select(settings.c.value).where(settings.c.key == key)) or 0
+            return connection.scalar(_SETTING, {"key": key}) or 0
 
     def set_setting(self, key: str, value: int) -> None:
         with self.begin() as connection:
