@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hashing import HashEmbedder
 
-import groundtune.answer.retrieval as module
 from groundtune.access.audience import may_read
 from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.config import Retrieval
 from groundtune.errors import NotFound, UsageError, WorkspaceError
 from groundtune.index.lance import LanceIndex
+from groundtune.index.versions import IndexVersions
 from groundtune.ingest.sync import sync
 from groundtune.interfaces import Retriever
 from groundtune.store.workspace import Workspace
@@ -246,7 +246,7 @@ class Town:
 
     def refresh(self) -> None:
         """Let the index follow, as a sync would."""
-        versions = module.IndexVersions(self.workspace.state / "index", database=self.workspace.database)
+        versions = IndexVersions(self.workspace.state / "index", database=self.workspace.database)
         ids = {name: self.register.intern(audience) for name, audience in self.truth.items()}
         versions.open(versions.current()).assign(ids)
 
@@ -261,7 +261,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 def leaks(town: Town, retriever: WorkspaceRetriever, rounds: int) -> tuple[int, int, int]:
     """(unauthorised items, missed readable bests, times that something forbidden would have ranked) over random questions."""
     forbidden = missed = tempting = 0
-    versions = module.IndexVersions(town.workspace.state / "index", database=town.workspace.database)
+    versions = IndexVersions(town.workspace.state / "index", database=town.workspace.database)
     every = frozenset(range(1, 10_000))
     index = versions.open(versions.current())
     for _ in range(rounds):

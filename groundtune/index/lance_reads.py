@@ -26,6 +26,7 @@ from groundtune.types import Chunk, Filter
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 SEARCHED: Final = "search"
 """Column of the full text: title, heading path and chunk."""
@@ -94,7 +95,7 @@ class Reads:
             return []
 
         def by_text() -> Any:
-            words = MatchQuery(query, SEARCHED)  # LanceDB takes a text in quotation marks for a phrase, which needs positions
+            words = MatchQuery(query, SEARCHED)  # of a plain string, LanceDB takes quotes for a search of phrases
             return _within(self._table.query().nearest_to_text(words), scope)
 
         def by_vector() -> Any:
@@ -129,6 +130,10 @@ class Reads:
         found = await self._table.query().where(any_of("document", documents)).select(columns).to_arrow()
         rows = sorted(found.to_pylist(), key=lambda row: (row["document"], row["start"], row["end"]))
         return [Found(_chunk(row), row["title"], row["revision"], row["audience"]) for row in rows]
+
+    async def rows(self, documents: Collection[str]) -> pa.Table:
+        """These documents' rows with every column, in no order."""
+        return await self._table.query().where(any_of("document", documents)).to_arrow()
 
     async def _scope(self, audiences: frozenset[int], filter: Filter) -> _Scope | None:
         """None when the caller may read no row at all."""
