@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+_MATCH: Final[Callable[..., Any]] = MatchQuery  # its defaults are pydantic fields, which a type checker does not see
+
 SEARCHED: Final = "search"
 """Column of the full text: title, heading path and chunk."""
 
@@ -95,7 +97,7 @@ class Reads:
             return []
 
         def by_text() -> Any:
-            words = MatchQuery(query, SEARCHED)  # of a plain string, LanceDB takes quotes for a search of phrases
+            words = _MATCH(query, SEARCHED)  # of a plain string, LanceDB takes quotes for a search of phrases
             return _within(self._table.query().nearest_to_text(words), scope)
 
         def by_vector() -> Any:

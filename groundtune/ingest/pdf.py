@@ -205,7 +205,7 @@ def _word(text: pdfium.PdfTextPage, place: _Placing, letters: str, first: int, l
 
 def _quarter(text: pdfium.PdfTextPage, at: int) -> int:
     """Quarter turns of a letter, 0-3."""
-    return round(raw.FPDFText_GetCharAngle(text, at) / (math.pi / 2)) % 4
+    return round(float(raw.FPDFText_GetCharAngle(text, at)) / (math.pi / 2)) % 4
 
 
 def _box(text: pdfium.PdfTextPage, at: int) -> tuple[float, float, float, float]:
