@@ -113,7 +113,8 @@ class Bench:
             path.relative_to(collection.documents).as_posix(): path.stat().st_size for path in _files(collection.documents)
         }
         code = _code(_OF_PRODUCT if cell.system.startswith("groundtune") else _OF_OTHERS)
-        own = [cell.system, dict(cell.settings), systems.ASKED, systems.CHUNK_TOKENS, self._embedder.fingerprint, code]
+        asked_of = systems.ASKED[collection.unit]
+        own = [cell.system, dict(cell.settings), asked_of, systems.CHUNK_TOKENS, self._embedder.fingerprint, code]
         return digest([own, asked, sorted(files.items())])
 
 

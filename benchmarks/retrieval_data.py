@@ -53,8 +53,8 @@ class Collection:
     name: str
     documents: Path
     questions: tuple[Question, ...]
-    unit: Literal["document", "evidence"]
-    """What is looked for: documents in the order of their best chunk, or passages within the first chunks."""
+    unit: Literal["document", "evidence", "both"]
+    """What is looked for: documents in the order of their best chunk, passages within the first chunks, or both."""
 
 
 def cranfield() -> Collection:
@@ -100,12 +100,12 @@ def cacm() -> Collection:
 
 def handbook() -> Collection:
     """50 handbook pages; every kind of question that needs no picture and no earlier question."""
-    return _of_handbook("handbook", tuple(kind for kind in KINDS if kind != "anaphora"))
+    return _of_handbook("handbook", tuple(kind for kind in KINDS if kind != "anaphora"), "both")
 
 
 def follow_ups() -> Collection:
     """The handbook's 25 questions that mean nothing without the one before."""
-    return _of_handbook("follow_ups", ("anaphora",))
+    return _of_handbook("follow_ups", ("anaphora",), "evidence")
 
 
 def firms(form: str = "md") -> Collection:
@@ -200,7 +200,7 @@ def covidqa() -> Collection:
 # --- inside -------------------------------------------------------------------------------------------------------------
 
 
-def _of_handbook(name: str, kinds: tuple[str, ...]) -> Collection:
+def _of_handbook(name: str, kinds: tuple[str, ...], unit: Literal["evidence", "both"]) -> Collection:
     data = data_folder("kb_gitlab_handbook")
     questions = [
         Question(
@@ -212,7 +212,7 @@ def _of_handbook(name: str, kinds: tuple[str, ...]) -> Collection:
         )
         for row in convert(data, kinds=kinds)
     ]
-    return Collection(name, documents_folder(data), tuple(questions), "evidence")
+    return Collection(name, documents_folder(data), tuple(questions), unit)
 
 
 def read_smart(path: Path) -> Mapping[str, Mapping[str, str]]:

@@ -29,7 +29,7 @@ from groundtune.store.tables import documents as documents_table
 from groundtune.store.workspace import Workspace
 from groundtune.types import Caller, Document, Query
 
-ASKED = {"document": 50, "evidence": 10}
+ASKED = {"document": 50, "evidence": 10, "both": 50}
 """Hits asked of every system: enough chunks that ten documents are among them, or the ten that are looked at."""
 
 CHUNK_TOKENS = 220

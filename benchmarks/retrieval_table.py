@@ -26,7 +26,7 @@ from groundtune.dataset.split import assign_groups
 from groundtune.evaluation.statistics import mean_interval
 from groundtune.types import Document, Evidence, Example
 
-PRIMARY = {"handbook": "recall5", "cranfield": "ndcg10", "cacm": "ndcg10", "firms": "recall10"}
+PRIMARY = {"handbook": "pages_recall5", "cranfield": "ndcg10", "cacm": "ndcg10", "firms": "recall10"}
 """Scored collection -> the score that enters the mean."""
 
 BEHIND = 0.01
@@ -76,21 +76,27 @@ def scores_of(collection: Collection, gold: Sequence[Gold], hits: Hits) -> dict[
     """Score -> one value a question of `gold`."""
     found = [hits[one.question.id] for one in gold]
     if collection.unit == "document":
-        ranked = [(documents_of(places), one.question.grades) for places, one in zip(found, gold, strict=True)]
-        return {
-            "ndcg10": [ndcg(documents, grades, k=10) for documents, grades in ranked],
-            "recall5": [recall(documents, grades, k=5) for documents, grades in ranked],
-            "recall10": [recall(documents, grades, k=10) for documents, grades in ranked],
-        }
+        return _of_documents(found, [one.question.grades for one in gold])
     pairs = list(zip(found, (one.passages for one in gold), strict=True))
     pages = [{document: 1 for passage in passages for document, _, _ in passage} for _, passages in pairs]
-    return {
+    by_page = _of_documents(found, pages) if collection.unit == "both" else {}
+    return {f"pages_{name}": values for name, values in by_page.items()} | {
         "recall5": [evidence_recall(places, passages, k=5) for places, passages in pairs],
         "recall10": [evidence_recall(places, passages, k=10) for places, passages in pairs],
         "recall_in_5000_characters": [
             evidence_recall(within(places, READ), passages, k=len(places)) for places, passages in pairs
         ],
-        "pages5": [recall(documents_of(places[:5]), wanted, k=5) for places, wanted in zip(found, pages, strict=True)],
+        "pages_in_5": [recall(documents_of(places[:5]), wanted, k=5) for places, wanted in zip(found, pages, strict=True)],
+    }
+
+
+def _of_documents(found: Sequence[Sequence[Place]], grades: Sequence[Mapping[str, int]]) -> dict[str, list[float]]:
+    """Of the documents in the order of their best chunk."""
+    ranked = list(zip(map(documents_of, found), grades, strict=True))
+    return {
+        "ndcg10": [ndcg(documents, wanted, k=10) for documents, wanted in ranked],
+        "recall5": [recall(documents, wanted, k=5) for documents, wanted in ranked],
+        "recall10": [recall(documents, wanted, k=10) for documents, wanted in ranked],
     }
 
 
@@ -143,6 +149,7 @@ def figures_and_goals(table: Table) -> tuple[dict[str, Figure], list[Goal]]:
                 rows[collection, system] = scores[PRIMARY[collection]]
             if collection == "handbook":
                 figures |= _by_kind(gold, scores["recall5"], f"handbook_recall5_{system}")
+                figures |= _by_kind(gold, scores["pages_recall5"], f"handbook_pages_recall5_{system}")
             if collection == "follow_ups":
                 interval = mean_interval(scores["recall5"], [one.group for one in gold])
                 figures |= {

@@ -134,7 +134,7 @@ def test_evidence_is_located_and_what_is_not_is_left_out() -> None:
     ]
     scores = scores_of(collection, gold, {"1": [("b.md", 0, 20), ("a.md", 20, 40)], "3": [("a.md", 0, 9)]})
     assert scores["recall5"] == [pytest.approx(12 / 16), 0.0]
-    assert scores["pages5"] == [1.0, 0.0]
+    assert scores["pages_in_5"] == [1.0, 0.0]
 
 
 def test_vectors_are_kept_by_text(tmp_path: Path) -> None:
