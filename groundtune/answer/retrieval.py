@@ -63,7 +63,7 @@ class Trace:
 
 
 class WorkspaceRetriever:
-    """Full text and vectors over what the caller may read, fused by reciprocal rank.
+    """Full text and vectors over what the caller may read, fused by their scores, or by rank where so set.
 
     The index is filtered by audience before anything is ranked, which keeps recall; whatever leaves is checked again against
     the database, which keeps it safe: a document that was revoked, removed or changed since is left out at once. Near
