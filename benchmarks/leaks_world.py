@@ -20,9 +20,8 @@ from groundtune.interfaces import Embedder
 from groundtune.types import Audience
 
 K = 5
-DEPTH = 20
-"""Chunks of each retriever that are fused: the product's default for k = 5."""
-RRF = 60
+DEPTH = 50
+"""Chunks of each retriever that are fused: the product's default."""
 K1, B = 1.2, 0.75
 
 HOSTILE = (
@@ -218,7 +217,7 @@ class Town:
 
 
 class Reference:
-    """What a search should find, by comparing every readable document: cosine and BM25, fused by reciprocal ranks."""
+    """What a search should find, by comparing every readable document: the stretched cosine and the stretched BM25."""
 
     def __init__(self, town: Town, questions: Sequence[str], *, embedder: Embedder) -> None:
         self.town = town
@@ -236,8 +235,10 @@ class Reference:
                 near = values >= np.partition(values, -DEPTH)[-DEPTH]
                 allowed, values = allowed[near], values[near]
             best = sorted(zip(-values, allowed.tolist(), strict=True))[:DEPTH]
-            for rank, (_, number) in enumerate(best, start=1):
-                fused[number] = fused.get(number, 0.0) + 1 / (RRF + rank)
+            if best:
+                high, low = -best[0][0], -best[-1][0]
+                for value, number in best:
+                    fused[number] = fused.get(number, 0.0) + (1.0 if high == low else (-value - low) / (high - low))
         return sorted(fused, key=lambda number: (-fused[number], number))
 
     def best(self, question: int, readable: np.ndarray) -> list[int]:
