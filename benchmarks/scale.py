@@ -34,7 +34,7 @@ from groundtune.store.tables import documents
 from groundtune.store.workspace import Workspace
 
 SIZES = (100_000, 1_000_000)
-BACKENDS = {"lance": 10**9, "sqlite": 200_000}
+BACKENDS = {"lance": 10**9, "sqlite": 1_000_000}
 """Backend -> chunks up to which it is measured."""
 FRAMEWORKS = {"llamaindex": 200_000, "txtai": 10**9}
 FRAMEWORK_QUESTIONS = 20

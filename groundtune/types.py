@@ -321,6 +321,8 @@ class Candidate:
     """`provider:name`, e.g. `embedded:smollm2`; `external:NAME` for what already runs."""
     prompt: str = "answer"
     """Template in `prompting/templates`."""
+    instruction: str = ""
+    """What the model is told to do, in place of the template's own words."""
     examples: NearestExamples | None = None
     context: RetrievedContext | WholeDocuments | None = None
     tuning: Tuning | None = None

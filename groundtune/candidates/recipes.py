@@ -48,6 +48,7 @@ def _own(name: str, table: CandidateTable, *, config: Config, label_task: bool) 
         name=name,
         model=table.model or base.model,
         prompt=table.prompt or base.prompt,
+        instruction=table.instruction if table.instruction is not None else base.instruction,
         max_new_tokens=table.max_new_tokens or base.max_new_tokens,
         examples=_examples(base.examples, table, config=config),
         context=context,

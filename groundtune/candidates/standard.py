@@ -40,6 +40,7 @@ def standard_candidate(name: str, *, config: Config, label_task: bool = False) -
         name=name,
         model=config.model,
         prompt="label" if label_task else "answer",
+        instruction=config.instruction,
         examples=NearestExamples(k=config.examples.k) if name == "few_shot" else None,
         context=retrieved if retrieves else None,
         tuning=tuning,

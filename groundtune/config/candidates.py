@@ -19,7 +19,7 @@ SHIPPED = (*STANDARD, "long_context")
 """Every candidate that needs no table of its own."""
 
 _KINDS = ("base", "url", "command", "callable")
-_RECIPE = ("prompt", "max_new_tokens", "examples", "context", "tuning")
+_RECIPE = ("prompt", "instruction", "max_new_tokens", "examples", "context", "tuning")
 _EXTERNAL = ("version", "timeout", "attempts", "concurrency", "headers", "price_per_1000")
 
 
@@ -98,6 +98,7 @@ class CandidateTable(Section):
     callable: Annotated[str, AfterValidator(_reference)] | None = None
     model: ModelName | None = None
     prompt: Literal["answer", "label"] | None = None
+    instruction: str | None = None
     max_new_tokens: Positive | None = None
     examples: Annotated[ExamplesTable | None, _word("kind")] = None
     context: Annotated[ContextTable | None, _word("kind")] = None

@@ -54,6 +54,7 @@ _TEMPLATE = """\
 model = {model}   # provider:name; see `groundtune models`
 embedder = "embedded:minilm"
 metric = "f1"   # the primary metric; fix it before the first look
+# instruction = ""   # what models are told, such as "Write the SQL query."; by default to answer in a few words
 documents = {documents}   # folder; "" when there are none
 questions = {questions}   # one JSON object a line: question, answers, ...
 

@@ -199,6 +199,8 @@ class Config(Section):
     embedder: ModelName = "embedded:minilm"
     metric: Annotated[str, Field(min_length=1)] = "f1"
     """The primary metric, fixed before the first look."""
+    instruction: str = ""
+    """What models are told to do; by default to answer in a few words, or with a label."""
     documents: str = "documents"
     """Folder, relative to the workspace; empty when the task has no documents."""
     questions: Annotated[str, Field(min_length=1)] = "questions.jsonl"
