@@ -118,7 +118,8 @@ def test_a_ticket_with_a_resolution_or_an_id_of_the_answer(tmp_path: Path) -> No
 
 
 def test_messages_one_a_row_become_tickets(tmp_path: Path) -> None:
-    table = 'thread,author,time,text,accepted\nt1,ana,3,Restart it.,yes\nt1,kim,1,Printer jams,\nt2,bo,1,Lights?,\nt1,kim,2,"It says ""jam""",\n'
+    rows = ["t1,ana,3,Restart it.,yes", "t1,kim,1,Printer jams,", "t2,bo,1,Lights?,", 't1,kim,2,"It says ""jam""",']
+    table = "\n".join(["thread,author,time,text,accepted", *rows])
     reading = read_examples(write(tmp_path, table, "chat.csv"))
     (one,) = reading.examples
     assert (one.id, one.question, one.answers) == ("t1", 'Printer jams\n\nIt says "jam"', ("Restart it.",))
@@ -225,6 +226,6 @@ def test_files_that_say_nothing(tmp_path: Path) -> None:
         read_examples(write(tmp_path, "question,answer\n", "rows.csv"), format="questions")
     with pytest.raises(DataError, match="two have the same"):
         read_examples(write(tmp_path, "a,a\n1,2\n", "rows.csv"))
-    with pytest.raises(DataError, match="the first problem|The first problem: a row must be an object"):
+    with pytest.raises(DataError, match="The first problem: a row must be an object"):
         read_examples(write(tmp_path, "[1, 2]\n"), format="alpaca")
     assert set(FORMATS) == {"questions", "openai", "sharegpt", "alpaca", "pairs", "tickets", "messages"}

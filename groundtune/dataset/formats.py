@@ -47,9 +47,9 @@ _LISTS = ("answers", "history", "evidence", "facts", "principals", "messages", "
 def read_examples(path: Path, *, format: str = "", columns: Mapping[str, str] = NO_COLUMNS) -> Reading:
     """Read JSONL, JSON, CSV or Parquet in any of FORMATS; a bad row becomes a problem and the rest is kept.
 
-    Without `format` it is told by the fields of the rows. `columns` maps our field to the file's own column. A conversation gives one
-    example for each reply of the assistant, all in one group. Of rows with the same id, and of equal conversations, the first is
-    kept. Raises as `read_rows`, UsageError for an unknown format, DataError for a file without a single usable row.
+    Without `format` it is told by the fields of the rows. `columns` maps our field to the file's own column. A conversation
+    gives one example for each reply of the assistant, all in one group. Of rows with the same id, and of equal conversations,
+    the first is kept. Raises as `read_rows`, UsageError for an unknown format, DataError for a file without one usable row.
     """
     path, name = Path(path), str(path)
     if format and format not in FORMATS:
@@ -158,7 +158,7 @@ def _cells(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _openai(row: Row, origin: str) -> Iterable[Example]:
-    """`{"messages": [{"role": ..., "content": ...}]}`; content may be text or a list of text parts; `weight` 0 is not learned."""
+    """`{"messages": [{"role": ..., "content": ...}]}`; text or text parts; `weight` 0 is not learned."""
     value = _object(row)
     said: list[Said] = []
     for number, turn in enumerate(_turns(value, "messages")):
@@ -187,7 +187,7 @@ def _sharegpt(row: Row, origin: str) -> Iterable[Example]:
 
 
 def _alpaca(row: Row, origin: str) -> Iterable[Example]:
-    """`{"instruction": ..., "input": ..., "output": ...}`, with or without `system` and `history` ([question, answer] pairs)."""
+    """`{"instruction": ..., "input": ..., "output": ...}`, also `system` and `history` (pairs)."""
     value = _object(row)
     said: list[Said] = []
     if isinstance(value.get("system"), str) and value["system"].strip():

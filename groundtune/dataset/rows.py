@@ -8,12 +8,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from groundtune.dataset.extra import extra
 from groundtune.dataset.read import BadRow, Problem, parse_row
-from groundtune.errors import DataError, MissingExtra, NotFound
+from groundtune.errors import DataError, NotFound
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 FIELD_LIMIT = 16 << 20
@@ -34,8 +34,8 @@ class Row:
 def read_rows(path: Path) -> tuple[list[Row], list[Problem]]:
     """The good rows in file order, and what is wrong with the others.
 
-    What the file holds is told by its ending. Raises NotFound for a missing file, DataError for one that cannot be read at all or
-    whose ending says nothing, MissingExtra for Parquet without pyarrow.
+    What the file holds is told by its ending. Raises NotFound for a missing file, DataError for one that cannot be
+    read at all or whose ending says nothing, MissingExtra for Parquet without pyarrow.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -162,10 +162,7 @@ def _misfit(cells: Sequence[str], header: Sequence[str]) -> str:
 
 
 def _parquet(path: Path) -> tuple[list[Row], list[Problem]]:
-    try:
-        pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ImportError:
-        raise MissingExtra("pyarrow", extra="dataset", wanted_by=str(path)) from None
+    pyarrow, parquet = extra("pyarrow", wanted_by=str(path)), extra("pyarrow.parquet", wanted_by=str(path))
     try:
         file = parquet.ParquetFile(path)
     except FileNotFoundError:

@@ -18,7 +18,7 @@ from groundtune.ingest.reading import document_name
 from groundtune.ingest.sync import rebuild
 from groundtune.interfaces import Embedder
 from groundtune.models import served
-from groundtune.store import lineage
+from groundtune.store import datasets, lineage
 from groundtune.store.artefacts import write_whole
 from groundtune.store.tables import documents, runs, stages, weights
 from groundtune.store.workspace import Workspace
@@ -47,6 +47,8 @@ class Erasure:
     """Runs and files whose text named one of them."""
     weights: tuple[str, ...]
     """Trained on one of them: withdrawn, and their files and checkpoints removed."""
+    datasets: tuple[str, ...] = ()
+    """Gathered from one of them: withdrawn, and their manifests and examples removed."""
     remaining: tuple[str, ...] = ()
     """What is not Groundtune's to remove and still quotes one of them."""
 
@@ -77,12 +79,19 @@ def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, ite
         _forget_rows(workspace, names)
         _rebuilt(workspace, embedder)
         withdrawn = _withdraw(workspace, names)
+        gathered = datasets.withdraw(
+            workspace.database,
+            workspace.artefacts,
+            parents=[document_name(name) for name in names],
+            reason="a document that it came out of was erased",
+        )
         own = {stage: _only_of(workspace, names, stage) for stage in _OF_ONE_DOCUMENT}
         answers = _answers(workspace)
         workspace.stages.drop([*answers, *(artefact for found in own.values() for artefact in found)])
         scores, files = _scrub_runs(workspace, names, withdrawn, items)
         named = {document_name(name) for name in names}
-        lineage.forget(workspace.database, named | answers | {f"weights:{id}" for id in withdrawn} | set().union(*own.values()))
+        made = {f"weights:{id}" for id in withdrawn} | {datasets.dataset_name(id) for id in gathered}
+        lineage.forget(workspace.database, named | answers | made | set().union(*own.values()))
         workspace.database.compact()
     return Erasure(
         documents=tuple(names),
@@ -92,6 +101,7 @@ def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, ite
         scores=scores,
         reports=files,
         weights=withdrawn,
+        datasets=gathered,
     )
 
 
@@ -258,6 +268,7 @@ def _orphans(workspace: Workspace) -> list[str]:
     """Stored files that no row names: left by a run that was cut off."""
     with workspace.database.connect() as connection:
         named = {artefact for table in (stages, documents, runs) for artefact in connection.scalars(select(table.c.artefact))}
+    named |= datasets.named(workspace.database)
     return [name for name in workspace.artefacts.names() if name not in named]
 
 
