@@ -32,7 +32,7 @@ TOPICS = ("kettle boils", "ladder wobbles", "printer jams", "scanner hums", "tro
 
 
 WORDS = """amber birch cedar delta ember flint grove haven islet jetty knoll larch mango nylon olive pearl quartz raven saddle
-thistle umber velvet walnut yarrow zephyr anchor basil copper dagger easel fennel garnet hazel indigo juniper kernel lantern maple"""
+thistle umber velvet walnut yarrow zephyr anchor basil copper dagger easel fennel garnet hazel indigo juniper kernel lantern"""
 
 
 def varied(number: int) -> list[Example]:
