@@ -118,8 +118,17 @@ class Training(Section):
 
 DatasetFormat = Literal["questions", "openai", "sharegpt", "alpaca", "pairs", "tickets", "messages"]
 PersonalKind = Literal[
-    *("CREDIT_CARD", "EMAIL_ADDRESS", "IBAN_CODE", "IP_ADDRESS", "PHONE_NUMBER", "URL", "US_DRIVER_LICENSE", "US_SSN"),
-    *("PERSON", "STREET_ADDRESS", "LOCATION"),
+    "CREDIT_CARD",
+    "EMAIL_ADDRESS",
+    "IBAN_CODE",
+    "IP_ADDRESS",
+    "LOCATION",
+    "PERSON",
+    "PHONE_NUMBER",
+    "STREET_ADDRESS",
+    "URL",
+    "US_DRIVER_LICENSE",
+    "US_SSN",
 ]
 
 

@@ -24,7 +24,9 @@ def _said(example: Example) -> str:
 
 def duplicates(examples: Sequence[Example], gate: Gate) -> Step:
     """Of examples that say nearly the same, question and answer, the first stays."""
-    seen, reasons, origins = NearDuplicates(), {}, {}
+    seen = NearDuplicates()
+    reasons: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for example in examples:
         like = seen.like(_said(example))
         if like:

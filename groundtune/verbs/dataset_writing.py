@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def _written(
     batch = workspace.config.decision.batch_size
     documents = sorted({document_name(wish.passage.chunk.document) for wish in asked})
 
-    def said(stage: str, conversations: dict[str, tuple[Message, ...]], longest: int) -> dict[str, str]:
+    def said(stage: str, conversations: Mapping[str, tuple[Message, ...]], longest: int) -> dict[str, str]:
         return replies(
             writer,
             conversations,
