@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import random
+import re
 import string
 import time
 from collections import Counter, defaultdict
@@ -37,8 +38,8 @@ SAME = {
 """The data set's word for a kind -> ours."""
 PART = 100
 """Documents between two savings."""
-CURVE = (0.3, SURE, 0.6, 0.8)
-"""Scores from which on a name counts; 0.3 takes every run of proper nouns."""
+CURVE = (0.2, 0.3, 0.34, SURE, 0.6, 0.8)
+"""Scores from which on a name counts; below SURE also proper nouns that the model does not take for a person."""
 FOLDER = WORK / "hygiene"
 
 # --- personal data ------------------------------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ def _without_a_word(draw: random.Random, text: str) -> str:
 
 PLANTS: Mapping[str, Callable[[random.Random, str], str]] = {
     "case": lambda _, text: text.upper(),
-    "punctuation": lambda _, text: text.replace(",", "").replace(".", " !") + " ...",
+    "punctuation": lambda _, text: re.sub(r"[.,;](?=\s|$)", " !", text) + " ...",
     "misspelt": _misspelt,
     "word_left_out": _without_a_word,
     "greeting": lambda _, text: f"Hello, {text}",
