@@ -27,6 +27,8 @@ _HOME = {
     "advise": "groundtune.verbs.advice",
     "ask": "groundtune.verbs.knowledge",
     "ask_stream": "groundtune.verbs.answering",
+    "build_dataset": "groundtune.verbs.dataset_writing",
+    "check_dataset": "groundtune.verbs.datasets",
     "compact": "groundtune.verbs.knowledge",
     "decide": "groundtune.verbs.racing",
     "doctor": "groundtune.verbs.machine",
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Filter, Hit, Verdict
     from groundtune.verbs.advice import advise
     from groundtune.verbs.answering import ask_stream, explain_search
+    from groundtune.verbs.dataset_writing import build_dataset
+    from groundtune.verbs.datasets import check_dataset
     from groundtune.verbs.knowledge import ask, compact, erase, init, search, show, sync
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
@@ -70,6 +74,8 @@ __all__ = [
     "advise",
     "ask",
     "ask_stream",
+    "build_dataset",
+    "check_dataset",
     "compact",
     "decide",
     "doctor",

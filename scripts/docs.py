@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ["COLUMNS"] = "80"  # the help wraps at the width of the terminal
 
 
-from groundtune.cli.main import COMMANDS, application
+from groundtune.cli.main import COMMANDS, GROUPS, application
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "groundtune"
@@ -27,7 +27,8 @@ def cli_page() -> str:
     from typer.testing import CliRunner
 
     parts = ["# Command line\n\nWritten by `make docs` from the help; a test keeps it true.\n"]
-    for words in ((), *((name,) for name in COMMANDS)):
+    inner = {name: [(name, *inside) for inside in ((), *((one,) for one in GROUPS.get(name, ())))] for name in COMMANDS}
+    for words in ((), *(words for name in COMMANDS for words in inner[name])):
         result = CliRunner().invoke(application(), [*words, "--help"], prog_name="groundtune")
         heading = " ".join(("groundtune", *words))
         parts.append(f"## {heading}\n\n```text\n{result.stdout.strip()}\n```\n")

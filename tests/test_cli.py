@@ -15,7 +15,7 @@ import pytest
 import groundtune
 from groundtune import errors
 from groundtune.cli import output, progress, results
-from groundtune.cli.main import COMMANDS, run
+from groundtune.cli.main import COMMANDS, GROUPS, run
 from groundtune.installation import install_command
 
 TREE = [
@@ -30,6 +30,8 @@ TREE = [
     (errors.ModelFailure("no."), 7),
     (errors.WorkspaceError("no."), 8),
 ]
+
+CALLS = [[name] for name in COMMANDS if name not in GROUPS] + [[name, inner] for name in GROUPS for inner in GROUPS[name]]
 
 
 def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -114,9 +116,9 @@ def test_a_wrong_call_ends_with_2(capsys: pytest.CaptureFixture[str], words: lis
     assert "what to do: See: groundtune" in printed.err
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_and_json(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    assert run([name, "--help"]) == 0
+@pytest.mark.parametrize("words", CALLS)
+def test_every_command_has_help_and_json(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert run([*words, "--help"]) == 0
     text = capsys.readouterr().out
     assert "--json" in text
     options = [line for line in text.splitlines() if line.startswith("  -")]

@@ -47,6 +47,7 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
         default_config_text(single=True)
         .replace("# [prices.models.", "[prices.models.")
         .replace("# [candidates.", "[candidates.")
+        .replace("# [[dataset.", "[[dataset.")
     )
     lines = [line.removeprefix("# ") if " = " in line and not line.startswith("#  ") else line for line in text.split("\n")]
     shown = load_config(written(tmp_path, "\n".join(line.replace("with the values", "") for line in lines)))
@@ -61,12 +62,14 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     prices = shown.prices.model_copy(update={"models": {}})
     assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
     assert set(shown.candidates) == {"big_rag", "our_bot"}
+    assert (shown.dataset.files[0].read, shown.dataset.documents[0].train) == ((("support",),), True)
+    assert shown.dataset.model_copy(update={"files": (), "documents": ()}) == Config().dataset
     assert (shown.upkeep.questions_per_day, shown.upkeep.sync_hours, shown.upkeep.refresh_hours) == (200, 24, 720)
     assert (shown.ingest.passwords, shown.retrieval.reranker) == ("passwords.txt", "hf:./FOLDER")
     ingest = shown.ingest.model_copy(update={"passwords": None})
     retrieval = shown.retrieval.model_copy(update={"reranker": None})
     known = {"candidates": {}, "decision": decision, "prices": prices, "ingest": ingest, "retrieval": retrieval}
-    untold = {room: getattr(Config(), room) for room in ("access", "scoring", "upkeep")}
+    untold = {room: getattr(Config(), room) for room in ("access", "dataset", "scoring", "upkeep")}
     assert shown.model_copy(update=known | untold) == Config()
 
 

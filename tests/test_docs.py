@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 import groundtune
-from groundtune.cli.main import COMMANDS, application, run
+from groundtune.cli.main import COMMANDS, GROUPS, application, run
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -62,7 +62,8 @@ def test_commands_in_the_readme_are_accepted(line: str, capsys: pytest.CaptureFi
     """The command exists and its help names every option; nothing runs."""
     words = shlex.split(line)[1:]
     assert words[0] in COMMANDS
-    assert run([words[0], "--help"]) == 0
+    inner = words[1:2] if words[0] in GROUPS else []
+    assert run([words[0], *inner, "--help"]) == 0
     known = capsys.readouterr().out
     for word in words[1:]:
         if word.startswith("-"):
@@ -75,8 +76,10 @@ def test_the_readme_shows_commands() -> None:
 
 
 def test_every_command_and_option_has_help() -> None:
-    group = typer.main.get_command(application())
-    for name, command in group.commands.items():
+    found = dict(typer.main.get_command(application()).commands)
+    for name in GROUPS:
+        found |= {f"{name} {inner}": command for inner, command in found[name].commands.items()}
+    for name, command in found.items():
         assert command.help, f"{name} has no help"
         for parameter in command.params:
             assert getattr(parameter, "help", None), f"{name}: {parameter.name} has no help"

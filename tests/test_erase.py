@@ -143,7 +143,7 @@ def test_only_what_is_known_and_gone_is_erased(workspace: Workspace, embedder: H
     assert len(WorkspaceRetriever(workspace, embedder=embedder).readable_documents(caller=Caller.of())) == 3
 
 
-@pytest.mark.parametrize("step", ["_forget_rows", "_rebuilt", "_withdraw", "_answers", "_scrub_runs", "lineage.forget"])
+@pytest.mark.parametrize("step", ["_forget_rows", "_rebuilt", "_withdraw", "_answers", "scrub_runs", "lineage.forget"])
 def test_an_erasure_that_was_cut_off_is_completed_by_the_next(
     workspace: Workspace, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

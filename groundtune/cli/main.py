@@ -29,6 +29,7 @@ COMMANDS = (
     "show",
     "search",
     "ask",
+    "dataset",
     "train",
     "evaluate",
     "sweep",
@@ -40,6 +41,9 @@ COMMANDS = (
     "doctor",
 )
 """In the order of a first use; each is a module of this folder with a function `command`."""
+
+GROUPS = {"dataset": ("check", "build")}
+"""Commands with commands of their own: `groundtune dataset check` is a function `check` of that module."""
 
 INTERRUPTED = 130
 _NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
@@ -57,7 +61,14 @@ def application(names: Sequence[str] = COMMANDS) -> typer.Typer:
     )
     app.callback()(_common)
     for name in names:
-        app.command(name)(import_module(f"groundtune.cli.{name}").command)
+        module = import_module(f"groundtune.cli.{name}")
+        if name not in GROUPS:
+            app.command(name)(module.command)
+            continue
+        group = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+        for inner in GROUPS[name]:
+            group.command(inner)(getattr(module, inner))
+        app.add_typer(group, name=name, help=module.ABOUT)
     return app
 
 

@@ -86,6 +86,17 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 [training]
 # audience = ["everyone"]   # who will use tuned weights; only examples that they may read enter
 
+[dataset]
+# personal = "redact"    # or "drop": what becomes of examples with personal data; personal_kinds names what is looked for
+# Training files, and whether a model may be trained on them; see docs/datasets.md. Nothing is trained on that is not named.
+# [[dataset.files]]
+# path = "tickets.jsonl"
+# train = true
+# read = ["support"]     # who may read its examples
+# [[dataset.documents]]
+# match = "**"
+# train = true
+
 [scoring]
 # database = "shop.sqlite"          # for metric = "sql_execution": queries run on it, read-only
 # json_schema = "answer.schema.json"   # for metric = "json_schema"

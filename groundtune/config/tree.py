@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
@@ -116,6 +116,61 @@ class Training(Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+DatasetFormat = Literal["questions", "openai", "sharegpt", "alpaca", "pairs", "tickets", "messages"]
+PersonalKind = Literal[
+    "CREDIT_CARD",
+    "EMAIL_ADDRESS",
+    "IBAN_CODE",
+    "IP_ADDRESS",
+    "LOCATION",
+    "PERSON",
+    "PHONE_NUMBER",
+    "STREET_ADDRESS",
+    "URL",
+    "US_DRIVER_LICENSE",
+    "US_SSN",
+]
+
+
+class DatasetFile(Section):
+    """A file of examples: what it is, who may read it, and whether it may be trained on."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """Relative to the workspace."""
+    train: bool
+    """Whether a model may be trained on it."""
+    format: DatasetFormat | None = None
+    """Told by the fields of its rows where it is left out."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Our field -> its column, such as question = "utterance"."""
+    read: Annotated[tuple[tuple[str, ...], ...] | None, BeforeValidator(_clauses)] = None
+    """Who may read its examples, as in `[access]`; those with evidence are read by who may read that too."""
+    deny: Principals = ()
+
+
+class DocumentPolicy(Section):
+    """Whether documents may be trained on; the first whose glob matches a document id applies, and without one they may not."""
+
+    match: Annotated[str, BeforeValidator(_glob)]
+    train: bool
+
+
+class Dataset(Section):
+    """What a model may be trained on, and what is taken out of it first."""
+
+    files: Annotated[tuple[DatasetFile, ...], Strict(False)] = ()
+    documents: Annotated[tuple[DocumentPolicy, ...], Strict(False)] = ()
+    held_out: Annotated[tuple[str, ...], Strict(False)] = ()
+    """Further files of examples that the model will be tested on, beside `questions`; relative to the workspace."""
+    personal: Literal["redact", "drop"] = "redact"
+    """Put `<KIND>` in place of personal data, or drop the example."""
+    personal_kinds: Annotated[tuple[PersonalKind, ...], Strict(False)] = (
+        *("CREDIT_CARD", "EMAIL_ADDRESS", "IBAN_CODE", "IP_ADDRESS", "PHONE_NUMBER", "US_DRIVER_LICENSE", "US_SSN"),
+        *("PERSON", "STREET_ADDRESS"),
+    )
+    """Presidio's names; empty: none is looked for."""
+
+
 class Scoring(Section):
     """What some metrics need; files, relative to the workspace."""
 
@@ -212,6 +267,7 @@ class Config(Section):
     retrieval: Retrieval = Retrieval()
     examples: Examples = Examples()
     training: Training = Training()
+    dataset: Dataset = Dataset()
     scoring: Scoring = Scoring()
     decision: Decision = Decision()
     candidates: Annotated[dict[str, CandidateTable], AfterValidator(check_names)] = Field(default_factory=dict)

@@ -47,7 +47,7 @@ class Reading:
     problems: tuple[Problem, ...]
 
 
-class _BadRow(ValueError):
+class BadRow(ValueError):
     """One row cannot be used; the message says why."""
 
 
@@ -74,12 +74,12 @@ def read_questions(path: Path) -> Reading:
             continue
         row: Any = None
         try:
-            row = _parse(raw)
-            example = _example(row, origin=f"{name}:{number}")
+            row = parse_row(raw)
+            example = question_of(row, origin=f"{name}:{number}")
             if example.id in examples:
-                _refuse_double(example, examples[example.id], given=row.get("id") is not None)
+                refuse_double(example, examples[example.id], given=row.get("id") is not None)
             examples[example.id] = example
-        except _BadRow as error:
+        except BadRow as error:
             identity = row.get("id") if isinstance(row, dict) else None
             problems.append(Problem(name, number, str(identity) if isinstance(identity, str | int) else "", str(error)))
     if not examples:
@@ -118,20 +118,20 @@ def row(example: Example) -> dict[str, Any]:
 # --- one row ------------------------------------------------------------------------------------------------------------
 
 
-def _parse(raw: bytes) -> Any:
+def parse_row(raw: bytes) -> Any:
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique)
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
-        raise _BadRow(f"not JSON: {error.msg} at column {error.colno}. Write one object a line.") from None
+        raise BadRow(f"not JSON: {error.msg} at column {error.colno}. Write one object a line.") from None
     except UnicodeDecodeError as error:
-        raise _BadRow(f"not UTF-8 at byte {error.start + 1}. Save the file as UTF-8.") from None
+        raise BadRow(f"not UTF-8 at byte {error.start + 1}. Save the file as UTF-8.") from None
     except UnicodeEncodeError:
-        raise _BadRow("holds half of a surrogate pair (\\ud800 to \\udfff). Write the character itself.") from None
+        raise BadRow("holds half of a surrogate pair (\\ud800 to \\udfff). Write the character itself.") from None
     except (RecursionError, ValueError) as error:
-        if isinstance(error, _BadRow):
+        if isinstance(error, BadRow):
             raise
-        raise _BadRow("nested too deeply, or a number of too many digits.") from None
+        raise BadRow("nested too deeply, or a number of too many digits.") from None
     return value
 
 
@@ -139,30 +139,30 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
-        raise _BadRow(f"field {doubles[0]!r} occurs twice. Keep one.")
+        raise BadRow(f"field {doubles[0]!r} occurs twice. Keep one.")
     return dict(pairs)
 
 
-def _example(value: Any, *, origin: str) -> Example:
+def question_of(value: Any, *, origin: str) -> Example:
     if not isinstance(value, dict):
-        raise _BadRow(f"a row must be an object, got {_kind(value)}.")
+        raise BadRow(f"a row must be an object, got {kind_of(value)}.")
     _known(value, FIELDS)
     value = {name: field for name, field in value.items() if field is not None or name in ("question", "answers")}
     for name in ("question", "answers"):
         if name not in value:
-            raise _BadRow(f"field {name!r} is missing.")
-    question = _text(value["question"], "question")
-    history = tuple(_list(value.get("history", []), "history", _message))
-    principals = _texts(value.get("principals", []), "principals")
+            raise BadRow(f"field {name!r} is missing.")
+    question = text_in(value["question"], "question")
+    history = tuple(_list(value.get("history", []), "history", message_in))
+    principals = texts_in(value.get("principals", []), "principals")
     return Example(
-        id=_identity(value["id"]) if "id" in value else _derived_id(question, history, principals),
+        id=identity_in(value["id"]) if "id" in value else derived_id(question, history, principals),
         question=question,
         answers=_answers(value["answers"]),
         history=history,
         evidence=tuple(_list(value.get("evidence", []), "evidence", _evidence)),
-        facts=_texts(value.get("facts", []), "facts"),
-        group=_text(value["group"], "group", empty=True) if "group" in value else "",
-        kind=_text(value["kind"], "kind", empty=True) if "kind" in value else "",
+        facts=texts_in(value.get("facts", []), "facts"),
+        group=text_in(value["group"], "group", empty=True) if "group" in value else "",
+        kind=text_in(value["kind"], "kind", empty=True) if "kind" in value else "",
         principals=principals,
         origin=origin,
     )
@@ -170,42 +170,42 @@ def _example(value: Any, *, origin: str) -> Example:
 
 def _answers(value: Any) -> tuple[str, ...]:
     if value is None:
-        raise _BadRow("field 'answers' is null. Write [] for a question that the documents do not answer.")
-    return (_text(value, "answers"),) if isinstance(value, str) else _texts(value, "answers")
+        raise BadRow("field 'answers' is null. Write [] for a question that the documents do not answer.")
+    return (text_in(value, "answers"),) if isinstance(value, str) else texts_in(value, "answers")
 
 
-def _identity(value: Any) -> str:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value, "id")
+def identity_in(value: Any) -> str:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text_in(value, "id")
 
 
-def _derived_id(question: str, history: tuple[Message, ...], principals: tuple[str, ...]) -> str:
+def derived_id(question: str, history: tuple[Message, ...], principals: tuple[str, ...]) -> str:
     content = [question, [[message.role, message.content] for message in history], sorted(principals)]
     return "q-" + hashlib.sha256(json.dumps(content, ensure_ascii=False).encode("utf-8")).hexdigest()[:12]
 
 
-def _message(value: Any, where: str) -> Message:
+def message_in(value: Any, where: str) -> Message:
     fields = _object(value, where, ("role", "content"))
     role = fields["role"]
     if role not in _ROLES:
-        raise _BadRow(f"{where}.role is {role!r}. Write one of {', '.join(_ROLES)}.")
-    return Message(role, _text(fields["content"], f"{where}.content", empty=True))
+        raise BadRow(f"{where}.role is {role!r}. Write one of {', '.join(_ROLES)}.")
+    return Message(role, text_in(fields["content"], f"{where}.content", empty=True))
 
 
 def _evidence(value: Any, where: str) -> Evidence:
     fields = _object(value, where, ("document", "quote"))
     return Evidence(
-        _text(fields["document"], f"{where}.document").removeprefix("./"),
-        _text(fields["quote"], f"{where}.quote"),
+        text_in(fields["document"], f"{where}.document").removeprefix("./"),
+        text_in(fields["quote"], f"{where}.quote"),
     )
 
 
 def _object(value: Any, where: str, names: tuple[str, ...]) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _BadRow(f"{where} must be an object with {' and '.join(names)}, got {_kind(value)}.")
+        raise BadRow(f"{where} must be an object with {' and '.join(names)}, got {kind_of(value)}.")
     _known(value, names, where=where)
     for name in names:
         if name not in value:
-            raise _BadRow(f"{where} lacks {name!r}.")
+            raise BadRow(f"{where} lacks {name!r}.")
     return value
 
 
@@ -214,33 +214,33 @@ def _known(value: Mapping[str, Any], names: tuple[str, ...], *, where: str = "")
         if name not in names:
             near = get_close_matches(name, names, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Fields: {', '.join(names)}."
-            raise _BadRow(f"unknown field {name!r}{f' in {where}' if where else ''}. {hint}")
+            raise BadRow(f"unknown field {name!r}{f' in {where}' if where else ''}. {hint}")
 
 
-def _text(value: Any, where: str, *, empty: bool = False) -> str:
+def text_in(value: Any, where: str, *, empty: bool = False) -> str:
     if not isinstance(value, str):
-        raise _BadRow(f"{where} must be text, got {_kind(value)}.")
+        raise BadRow(f"{where} must be text, got {kind_of(value)}.")
     if not empty and not value.strip():
-        raise _BadRow(f"{where} is empty.")
+        raise BadRow(f"{where} is empty.")
     return value
 
 
-def _texts(value: Any, where: str) -> tuple[str, ...]:
-    return tuple(_list(value, where, _text))
+def texts_in(value: Any, where: str) -> tuple[str, ...]:
+    return tuple(_list(value, where, text_in))
 
 
 def _list(value: Any, where: str, read: Callable[[Any, str], T]) -> list[T]:
     if not isinstance(value, list):
-        raise _BadRow(f"{where} must be a list, got {_kind(value)}.")
+        raise BadRow(f"{where} must be a list, got {kind_of(value)}.")
     return [read(one, f"{where}[{position}]") for position, one in enumerate(value)]
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
     return names.get(type(value), "null")
 
 
-def _refuse_double(example: Example, first: Example, *, given: bool) -> NoReturn:
+def refuse_double(example: Example, first: Example, *, given: bool) -> NoReturn:
     if given:
-        raise _BadRow(f"id {example.id!r} is taken by {first.origin}. Give it another id.")
-    raise _BadRow(f"the same question as {first.origin}. Give both an id, or put all accepted answers into one row.")
+        raise BadRow(f"id {example.id!r} is taken by {first.origin}. Give it another id.")
+    raise BadRow(f"the same question as {first.origin}. Give both an id, or put all accepted answers into one row.")

@@ -84,7 +84,7 @@ def set_up(
         metric=config.metric,
         principals=asked_by,
         folds_wanted=config.decision.folds,
-        settings=_settings(workspace),
+        settings=scoring_settings(workspace),
         seed=config.decision.seed,
         test_questions=config.decision.test_questions,
         train_questions=config.decision.train_questions,
@@ -119,7 +119,7 @@ def set_up(
     return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, shown, models, trials, probe, no_reader)
 
 
-def _settings(workspace: Workspace) -> Settings:
+def scoring_settings(workspace: Workspace) -> Settings:
     """What the metrics need, with paths below the workspace."""
     chosen = workspace.config.scoring
     return Settings(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import delete, select, update
 
@@ -15,18 +13,17 @@ from groundtune.access.register import AccessRegister
 from groundtune.errors import NotFound, UsageError
 from groundtune.index.versions import IndexVersions
 from groundtune.ingest.reading import document_name
+from groundtune.ingest.scrub import scrub_runs
 from groundtune.ingest.sync import rebuild
 from groundtune.interfaces import Embedder
 from groundtune.models import served
-from groundtune.store import lineage
-from groundtune.store.artefacts import write_whole
+from groundtune.store import datasets, lineage
 from groundtune.store.tables import documents, runs, stages, weights
 from groundtune.store.workspace import Workspace
 from groundtune.types import NOBODY
 
 _OF_ONE_DOCUMENT = ("parse", "context", "embed")
 """Stages whose results hold the content of the documents that they came out of, and of nothing else."""
-_ERASED = "(erased)"
 _IN = 500  # values in one IN list; engines limit it
 
 
@@ -47,6 +44,8 @@ class Erasure:
     """Runs and files whose text named one of them."""
     weights: tuple[str, ...]
     """Trained on one of them: withdrawn, and their files and checkpoints removed."""
+    datasets: tuple[str, ...] = ()
+    """Gathered from one of them: withdrawn, and their manifests and examples removed."""
     remaining: tuple[str, ...] = ()
     """What is not Groundtune's to remove and still quotes one of them."""
 
@@ -77,12 +76,19 @@ def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, ite
         _forget_rows(workspace, names)
         _rebuilt(workspace, embedder)
         withdrawn = _withdraw(workspace, names)
+        gathered = datasets.withdraw(
+            workspace.database,
+            workspace.artefacts,
+            parents=[document_name(name) for name in names],
+            reason="a document that it came out of was erased",
+        )
         own = {stage: _only_of(workspace, names, stage) for stage in _OF_ONE_DOCUMENT}
         answers = _answers(workspace)
         workspace.stages.drop([*answers, *(artefact for found in own.values() for artefact in found)])
-        scores, files = _scrub_runs(workspace, names, withdrawn, items)
+        scores, files = scrub_runs(workspace, names, withdrawn, items)
         named = {document_name(name) for name in names}
-        lineage.forget(workspace.database, named | answers | {f"weights:{id}" for id in withdrawn} | set().union(*own.values()))
+        made = {f"weights:{id}" for id in withdrawn} | {datasets.dataset_name(id) for id in gathered}
+        lineage.forget(workspace.database, named | answers | made | set().union(*own.values()))
         workspace.database.compact()
     return Erasure(
         documents=tuple(names),
@@ -92,6 +98,7 @@ def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, ite
         scores=scores,
         reports=files,
         weights=withdrawn,
+        datasets=gathered,
     )
 
 
@@ -204,60 +211,11 @@ def _withdraw(workspace: Workspace, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(withdrawn)
 
 
-def _scrub_runs(
-    workspace: Workspace, names: Sequence[str], withdrawn: Collection[str], items: Collection[str]
-) -> tuple[int, tuple[str, ...]]:
-    """Take the documents out of kept scores, run files and reports; returns lines removed and what was changed."""
-    wanted = frozenset(names)
-    lines, changed = 0, []
-    tuned: dict[str, set[str]] = {}
-    with workspace.database.connect() as connection:
-        rows = connection.execute(select(runs.c.id, runs.c.artefact).where(runs.c.artefact != "")).all()
-    for row in rows:
-        content = workspace.artefacts.get_json(row.artefact)
-        tuned[row.id] = _tuned_on(content, withdrawn)
-        if _names(content, wanted):
-            artefact = workspace.artefacts.put_json(_scrubbed(content, wanted))
-            with workspace.database.begin() as connection:
-                connection.execute(update(runs).where(runs.c.id == row.id).values(artefact=artefact))
-            workspace.artefacts.remove(row.artefact)
-            changed.append(row.id)
-    for path in [*sorted((workspace.state / "runs").rglob("*.json*")), workspace.root / "report.json"]:
-        if not path.is_file():
-            continue
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".jsonl":
-            candidates = tuned.get(path.parent.name, set())
-            kept = [line for line in text.splitlines(keepends=True) if not _tells(json.loads(line), wanted, candidates, items)]
-            lines += text.count("\n") - len(kept)
-            after = "".join(kept)
-        else:
-            after = text if not _names(json.loads(text), wanted) else json.dumps(_scrubbed(json.loads(text), wanted), indent=2)
-        if after != text:
-            write_whole(path, after.encode())
-            changed.append(path.relative_to(workspace.root).as_posix())
-    return lines, tuple(changed)
-
-
-def _tuned_on(report: Any, withdrawn: Collection[str]) -> set[str]:
-    """The candidates of a report whose weights are withdrawn."""
-    candidates = report.get("candidates", ()) if isinstance(report, dict) else ()
-    return {
-        str(one["name"])
-        for one in candidates
-        if isinstance(one, dict) and any(weights["id"] in withdrawn for weights in one.get("weights", ()))
-    }
-
-
-def _tells(score: Any, wanted: frozenset[str], candidates: Collection[str], items: Collection[str]) -> bool:
-    """Whether a kept score may hold words of one of the documents."""
-    return score.get("candidate") in candidates or score.get("item") in items or _names(score, wanted)
-
-
 def _orphans(workspace: Workspace) -> list[str]:
     """Stored files that no row names: left by a run that was cut off."""
     with workspace.database.connect() as connection:
         named = {artefact for table in (stages, documents, runs) for artefact in connection.scalars(select(table.c.artefact))}
+    named |= datasets.named(workspace.database)
     return [name for name in workspace.artefacts.names() if name not in named]
 
 
@@ -267,31 +225,3 @@ def _is_failure(workspace: Workspace, artefact: str) -> bool:
     except NotFound:
         return False
     return isinstance(content, dict) and content.keys() == {"reason"}
-
-
-# --- names in JSON ------------------------------------------------------------------------------------------------------
-
-
-def _names(value: Any, wanted: frozenset[str]) -> bool:
-    """Whether a document's id, or that of one of its chunks, stands anywhere in it."""
-    return any(text in wanted or text.rpartition("#")[0] in wanted for text in _texts(value))
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, inside in value.items():
-            yield name
-            yield from _texts(inside)
-    elif isinstance(value, list):
-        for inside in value:
-            yield from _texts(inside)
-
-
-def _scrubbed(value: Any, wanted: frozenset[str]) -> Any:
-    if isinstance(value, str):
-        return _ERASED if _names(value, wanted) else value
-    if isinstance(value, dict):
-        return {_scrubbed(name, wanted): _scrubbed(inside, wanted) for name, inside in value.items()}
-    return [_scrubbed(inside, wanted) for inside in value] if isinstance(value, list) else value

@@ -91,3 +91,14 @@ weights = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("created", Float, nullable=False),
 )
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", String(64), primary_key=True),  # artefact of the manifest
+    Column("rows", String(64), nullable=False),  # artefact of the examples
+    Column("audience", Text, nullable=False),  # JSON as in `audiences`
+    Column("status", Text, nullable=False),  # ready, withdrawn
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("created", Float, nullable=False),
+)
