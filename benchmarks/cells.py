@@ -1,4 +1,4 @@
-"""A candidate's scores on a generated company, one cell at a time, each kept as soon as it is done. Compares nothing."""
+"""A candidate's scores on a task, one cell at a time, each kept as soon as it is done. Compares nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from groundtune.decision.setup import set_up
 from groundtune.errors import DataError
 from groundtune.evaluation.evaluate import evaluate
 from groundtune.store.workspace import Workspace
+from groundtune.training.lora import TrainingResult
 from groundtune.types import Score
 
 
@@ -46,6 +47,8 @@ class Done:
     """Wall time, the loading of the model included."""
     pairs: int
     """Training pairs; 0 for a candidate that is not tuned."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """What the training took, as `TrainingResult` has it; empty for a candidate that is not tuned."""
 
 
 def workspace_of(company: Company, root: Path, *, settings: Mapping[str, str], model: str, embedder: str) -> Path:
@@ -82,15 +85,18 @@ def run_cells(
     return len(missing)
 
 
-def measure(cell: Cell, root: Path) -> Done:
-    """Tune the candidate if it is tuned, and answer every item; both continue where an earlier call was cut off."""
+def measure(cell: Cell, root: Path, *, first_fold: bool = False) -> Done:
+    """Tune the candidate if it is tuned, and answer every item; both continue where an earlier call was cut off.
+
+    A task without a sealed test is refused, or with `first_fold` the first fold's items stand for it.
+    """
     started = time.monotonic()
     with Workspace.open(root) as workspace, workspace.lock(), progress.shown(as_json=False) as show:
         setup = set_up(workspace, names=[cell.candidate], progress=show)
         if not setup.candidates:
             raise DataError(f"{setup.not_applicable[cell.candidate]}.", subject=cell.name)
         recipe, by_id, (fold, *others) = setup.candidates[0], setup.task.by_id(), setup.task.folds
-        if others:
+        if others and not first_fold:
             raise DataError("a cell needs a sealed test, that is at least 300 questions.", subject=cell.name)
         learned = [by_id[item] for item in fold.train]
         weights = None
@@ -115,7 +121,13 @@ def measure(cell: Cell, root: Path) -> Done:
             seed=cell.seed,
             progress=show,
         )
-    return Done(cell, tuple(scores), time.monotonic() - started, weights.pairs if weights is not None else 0)
+    seconds, training = time.monotonic() - started, {} if weights is None else _taken(weights.result)
+    return Done(cell, tuple(scores), seconds, weights.pairs if weights is not None else 0, training)
+
+
+def _taken(result: TrainingResult) -> dict[str, Any]:
+    names = ("steps", "seconds", "tokens", "loss_first", "loss_last", "peak_memory_bytes", "digest")
+    return {name: getattr(result, name) for name in names}
 
 
 def kept(cells: Sequence[Cell], folder: Path) -> dict[Cell, Done]:
@@ -131,7 +143,7 @@ def _keep(folder: Path, done: Done) -> None:
     path = _file(folder, done.cell)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{key: asdict(score)[key] for key in ("item", "group", "kind", "metrics")} for score in done.scores]
-    record = {"scores": rows, "seconds": done.seconds, "pairs": done.pairs}
+    record = {"scores": rows, "seconds": done.seconds, "pairs": done.pairs, "training": dict(done.training)}
     part = path.with_suffix(".part")
     part.write_text(json.dumps(record) + "\n", encoding="utf-8")
     part.replace(path)
@@ -140,4 +152,5 @@ def _keep(folder: Path, done: Done) -> None:
 def _read(path: Path, cell: Cell) -> Done:
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     blank = Score(candidate=cell.candidate, item="", group="", kind="", fold=0, seed=cell.seed, answer="", metrics={})
-    return Done(cell, tuple(replace(blank, **row) for row in record["scores"]), record["seconds"], record["pairs"])
+    scores = tuple(replace(blank, **row) for row in record["scores"])
+    return Done(cell, scores, record["seconds"], record["pairs"], record.get("training", {}))

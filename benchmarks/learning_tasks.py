@@ -1,0 +1,202 @@
+"""The tasks that weights are tuned on: rows of questions from public data, and a workspace for each. Measures nothing."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from benchmarks import convert_handbook, convert_intents
+from benchmarks.harness import data_folder, write_rows, write_settings
+from groundtune.config import FILE_NAME
+from groundtune.scoring.sql import Database, Refused
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LearningTask:
+    """Data, what is asked of the model, and how its answers are measured."""
+
+    name: str
+    metric: str
+    rows: Callable[[Path], list[Row]]
+    """From the data set's folder; the same on every machine."""
+    data: str
+    """Name of the data set."""
+    instruction: str = ""
+    documents: Callable[[Path, Path], Path] | None = None
+    """(data set, folder to write into) -> the documents' folder; None: the task has none."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Further tables of groundtune.toml -> their lines."""
+    max_new_tokens: int = 48
+    test: int = 120
+    train: int = 320
+
+
+def workspace(task: LearningTask, root: Path, *, candidates: str) -> Path:
+    """The task's workspace in `root`, made once; `candidates` are tables of groundtune.toml, written anew each time."""
+    data, path = data_folder(task.data), root / FILE_NAME
+    if not path.exists():
+        questions = write_rows(root / "questions.jsonl", task.rows(data))
+        documents = task.documents(data, root / "documents") if task.documents else None
+        sizes = {"test_questions": task.test, "train_questions": task.train, "max_new_tokens": task.max_new_tokens}
+        decision = "\n".join(f"{name} = {value}" for name, value in sizes.items())
+        write_settings(root, documents=documents, questions=questions, settings={"[decision]": decision, **task.settings})
+        text = path.read_text(encoding="utf-8").replace('metric = "f1"', f'metric = "{task.metric}"', 1)
+        path.write_text(text.replace("\n[access]", f"instruction = {json.dumps(task.instruction)}\n\n[access]", 1) + MARK)
+    before, _, _ = path.read_text(encoding="utf-8").partition(MARK)
+    path.write_text(before + MARK + candidates, encoding="utf-8")
+    return root
+
+
+MARK = "\n# --- rows of the benchmark ---\n"
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def drawn(rows: list[Row], size: int) -> list[Row]:
+    """A sample of the rows, in an order that depends on nothing but their ids."""
+    return sorted(rows, key=lambda row: digest(f"0|{row['id']}"))[:size]
+
+
+# --- texts to other texts -----------------------------------------------------------------------------------------------
+
+
+def viggo(data: Path) -> list[Row]:
+    """Text -> meaning representation; texts of one representation stay together."""
+    with (data / "data" / "video_game" / "train.csv").open(encoding="utf-8", newline="") as file:
+        rows = [
+            {"id": digest(one["ref"] + one["mr"]), "question": one["ref"], "answers": [one["mr"]], "group": digest(one["mr"])}
+            for one in csv.DictReader(file)
+        ]
+    return drawn(list({row["id"]: row for row in rows}.values()), 700)
+
+
+def intents(data: Path) -> list[Row]:
+    return convert_intents.convert(data, size=800)
+
+
+def wikisplit(data: Path) -> list[Row]:
+    """A long sentence -> the same in two short ones."""
+    pairs = [line.split("\t") for line in (data / "test.tsv").read_text(encoding="utf-8").splitlines()]
+    rows = [{"id": digest(one[0]), "question": one[0], "answers": [one[1].strip()]} for one in pairs if len(one) == 2]
+    return drawn(list({row["id"]: row for row in rows}.values()), 700)
+
+
+def geo(data: Path) -> list[Row]:
+    """GeoQuery: question -> SQL. Questions that differ only in a name stay together; gold queries that fail are left out."""
+    folder = data / "data"
+    database = Database(folder / "geography-db.added-in-2020.sqlite")
+    rows = [
+        row
+        for entry in json.loads((folder / "geography.json").read_text(encoding="utf-8"))
+        for row in _geo_rows(entry)
+        if _runs(database, row["answers"][0])
+    ]
+    return sorted({row["id"]: row for row in rows}.values(), key=lambda row: str(row["id"]))
+
+
+def _geo_rows(entry: Mapping[str, Any]) -> Iterator[Row]:
+    for sentence in entry["sentences"]:
+        question, query = sentence["text"], min(entry["sql"], key=len)
+        for name, value in sentence["variables"].items():
+            question, query = question.replace(name, value), query.replace(name, value)
+        yield {"id": digest(question), "question": question, "answers": [query], "group": digest(sentence["text"])}
+
+
+def _runs(database: Database, query: str) -> bool:
+    try:
+        database.select(query)
+    except Refused:
+        return False
+    return True
+
+
+def geo_schema(data: Path) -> str:
+    """Tables with their columns, in one line."""
+    tables: dict[str, list[str]] = {}
+    lines = (data / "data" / "geography-schema.csv").read_text(encoding="utf-8").splitlines()[1:]
+    for line in lines:
+        table, column, *_ = [cell.strip() for cell in line.split(",")]
+        if re.fullmatch(r"\w+", table):
+            tables.setdefault(table, []).append(column)
+    return "; ".join(f"{table}({', '.join(columns)})" for table, columns in tables.items())
+
+
+# --- questions about documents ------------------------------------------------------------------------------------------
+
+
+def xquad(data: Path) -> list[Row]:
+    return drawn([row for row, _, _ in _xquad(data)], 700)
+
+
+def xquad_documents(data: Path, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for _, name, text in _xquad(data):
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def _xquad(data: Path) -> Iterator[tuple[Row, str, str]]:
+    """(row, document, its text); a paragraph is a document, and its questions stay together."""
+    articles = json.loads((data / "xquad.en.json").read_text(encoding="utf-8"))["data"]
+    for number, article in enumerate(articles):
+        for place, paragraph in enumerate(article["paragraphs"]):
+            name, text = f"{number:02}-{place:02}.md", f"# {article['title'].replace('_', ' ')}\n\n{paragraph['context']}\n"
+            for one in paragraph["qas"]:
+                answers = list(dict.fromkeys(answer["text"] for answer in one["answers"]))
+                evidence = [{"document": name, "quote": paragraph["context"]}]
+                row = {"id": one["id"], "question": one["question"], "answers": answers, "evidence": evidence, "group": name}
+                yield row, name, text
+
+
+def handbook_documents(data: Path, folder: Path) -> Path:  # noqa: ARG001 - read in place
+    return convert_handbook.documents_folder(data)
+
+
+# --- preferences --------------------------------------------------------------------------------------------------------
+
+
+def preferences(data: Path) -> list[Row]:
+    """dpo: prompt, chosen, rejected."""
+    rows = json.loads((data / "data" / "dpo_en_demo.json").read_text(encoding="utf-8"))
+    return [
+        {
+            "id": f"dpo-{number}",
+            "prompt": [_message(turn["from"], turn["value"]) for turn in row["conversations"]],
+            "chosen": row["chosen"]["value"],
+            "rejected": row["rejected"]["value"],
+        }
+        for number, row in enumerate(rows)
+    ]
+
+
+def thumbs(data: Path) -> list[Row]:
+    """kto: prompt, completion, and whether people liked it."""
+    rows = json.loads((data / "data" / "kto_en_demo.json").read_text(encoding="utf-8"))
+    return [
+        {
+            "id": f"kto-{number}",
+            "prompt": [_message(turn["role"], turn["content"]) for turn in row["messages"][:-1]],
+            "completion": row["messages"][-1]["content"],
+            "label": bool(row["label"]),
+        }
+        for number, row in enumerate(rows)
+    ]
+
+
+def _message(role: str, content: str) -> dict[str, str]:
+    return {"role": {"human": "user", "gpt": "assistant"}.get(role, role), "content": content}
+
+
+def shuffled(rows: list[Row], *, seed: int = 0) -> list[Row]:
+    return Random(seed).sample(rows, len(rows))
