@@ -47,7 +47,9 @@ def paragraphs() -> list[tuple[str, str, str]]:
 
 def conversation(question: str, sources: Sequence[str]) -> tuple[Message, ...]:
     shown = [{"heading": f"Paragraph {number}", "text": text} for number, text in enumerate(sources, 1)]
-    return (Message("user", templates.render("answer", question=question, sources=shown, unknown=NOT_IN_DOCUMENTS)),)
+    return (
+        Message("user", templates.render("answer", instruction="", question=question, sources=shown, unknown=NOT_IN_DOCUMENTS)),
+    )
 
 
 def prompts(rows: Sequence[tuple[str, str, str]]) -> list[tuple[Message, ...]]:

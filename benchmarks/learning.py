@@ -18,7 +18,16 @@ from benchmarks.cells import Cell, Done, kept, measure, run_cells
 from benchmarks.convert_handbook import convert as convert_handbook
 from benchmarks.harness import WORK, Figure, Goal, data_folder, goal, save
 from benchmarks.learning_tasks import (
-    LearningTask, geo, geo_schema, handbook_documents, intents, viggo, wikisplit, workspace, xquad, xquad_documents,
+    LearningTask,
+    geo,
+    geo_schema,
+    handbook_documents,
+    intents,
+    viggo,
+    wikisplit,
+    workspace,
+    xquad,
+    xquad_documents,
 )  # fmt: skip
 from groundtune.evaluation.statistics import contrast, mean_interval
 from groundtune.evaluation.table import score_table

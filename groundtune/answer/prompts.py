@@ -40,7 +40,9 @@ def render_prompt(
     messages: list[Message] = []
     example_template = "label_example" if candidate.prompt == "label" else "example"
     for example in examples:
-        messages.append(Message("user", templates.render(example_template, question=example.question, instruction=candidate.instruction)))
+        messages.append(
+            Message("user", templates.render(example_template, question=example.question, instruction=candidate.instruction))
+        )
         messages.append(Message("assistant", example.answers[0]))
     messages.extend(history)
     sources = [{"heading": heading(hit), "text": hit.chunk.text} for hit in hits]

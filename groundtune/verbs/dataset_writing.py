@@ -143,7 +143,7 @@ def _written(
     ]
     unsure = {one.wish.id: one.example for one in proposals if one.example is not None and one.example.answers}
     closed = {
-        id: (Message("user", render("answer", sources=(), unknown=NOT_IN_DOCUMENTS, question=one.question)),)
+        id: (Message("user", render("answer", instruction="", sources=(), unknown=NOT_IN_DOCUMENTS, question=one.question)),)
         for id, one in unsure.items()
     }
     known = said("answer without the document", closed, _ANSWER) if closed else {}
