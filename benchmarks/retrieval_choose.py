@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import numpy as np
+
 from benchmarks.harness import Figure
 from benchmarks.retrieval_data import FOLDER, Collection, covidqa, demo, xquad
 from benchmarks.retrieval_scores import Sample, mean_over
@@ -20,10 +22,10 @@ from benchmarks.retrieval_systems import ASKED, texts_of, workspace_of
 from benchmarks.retrieval_table import Gold, gold_of, scores_of
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.config import Retrieval
-from groundtune.decision.remembering import RememberingEmbedder, RememberingIndex
+from groundtune.decision.remembering import RememberingEmbedder
 from groundtune.index.versions import IndexVersions
-from groundtune.interfaces import Embedder
-from groundtune.types import LOCAL, Caller
+from groundtune.interfaces import Embedder, FoundChunk, Index
+from groundtune.types import EVERYTHING, LOCAL, Caller, Filter
 
 CHOOSING: Mapping[str, tuple[Callable[[], Collection], str]] = {
     "xquad": (xquad, "ndcg10"),
@@ -66,6 +68,30 @@ class Choice:
     low: float
     high: float
     taken: bool
+
+
+class RememberingIndex:
+    """Searches an index that nobody writes to, each query once; it is read only."""
+
+    def __init__(self, inner: Index) -> None:
+        self._inner = inner
+        self._known: dict[tuple[str, bytes, frozenset[int], int, Filter], Sequence[FoundChunk]] = {}
+
+    def search(
+        self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> Sequence[FoundChunk]:
+        key = (query, vector.tobytes(), audiences, k, filter)
+        if key not in self._known:
+            self._known[key] = self._inner.search(query, vector, audiences=audiences, k=k, filter=filter)
+        return self._known[key]
+
+    def search_text(
+        self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
+    ) -> Sequence[FoundChunk]:
+        return self._inner.search_text(query, audiences=audiences, k=k, filter=filter)
+
+    def chunks(self, documents: Collection[str]) -> Sequence[FoundChunk]:
+        return self._inner.chunks(documents)
 
 
 class Chooser:

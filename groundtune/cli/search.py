@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from groundtune.answer.explain import Explanation, Step
 
 _SHOWN = 5
+_LISTED = 20
+"""Chunks that --explain prints at most, beside those that a model is given."""
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
@@ -108,8 +110,11 @@ def _print(explanation: Explanation) -> None:
     shown = {hit.chunk.id for hit in explanation.hits}
     headings = ("place", "full text", "vectors", "cosine", "fused", "reranked", "chunk", "")
     operator = explanation.withheld is not None
-    rows = [_row(step, shown, operator=operator) for step in explanation.steps]
+    listed = [step for number, step in enumerate(explanation.steps) if number < _LISTED or step.chunk in shown]
+    rows = [_row(step, shown, operator=operator) for step in listed]
     output.line(output.table((*headings, "BM25") if operator else headings, rows))
+    if len(rows) < len(explanation.steps):
+        output.note(f"{len(explanation.steps) - len(rows)} more were considered; --json lists them all.")
     output.note(f"the best {explanation.depth} of each retriever are fused; only what this caller may read is ranked.")
     if operator:
         output.note(

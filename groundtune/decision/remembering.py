@@ -1,13 +1,12 @@
-"""An embedder, a reranker and an index that are asked the same again and again, and answer from memory. They change nothing."""
+"""An embedder and a reranker that are asked the same again and again, and answer from memory. They change nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from groundtune.interfaces import Embedder, FoundChunk, Index, Reranker
-from groundtune.types import EVERYTHING, Filter
+from groundtune.interfaces import Embedder, Reranker
 
 
 class RememberingEmbedder:
@@ -41,27 +40,3 @@ class RememberingReranker:
         for passage, score in zip(new, self._inner.score(question, new), strict=True):
             self._known[question, passage] = score
         return [self._known[question, passage] for passage in passages]
-
-
-class RememberingIndex:
-    """Searches an index that nobody writes to, each query once; it is read only."""
-
-    def __init__(self, inner: Index) -> None:
-        self._inner = inner
-        self._known: dict[tuple[str, bytes, frozenset[int], int, Filter], Sequence[FoundChunk]] = {}
-
-    def search(
-        self, query: str, vector: np.ndarray, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
-    ) -> Sequence[FoundChunk]:
-        key = (query, vector.tobytes(), audiences, k, filter)
-        if key not in self._known:
-            self._known[key] = self._inner.search(query, vector, audiences=audiences, k=k, filter=filter)
-        return self._known[key]
-
-    def search_text(
-        self, query: str, *, audiences: frozenset[int], k: int, filter: Filter = EVERYTHING
-    ) -> Sequence[FoundChunk]:
-        return self._inner.search_text(query, audiences=audiences, k=k, filter=filter)
-
-    def chunks(self, documents: Collection[str]) -> Sequence[FoundChunk]:
-        return self._inner.chunks(documents)
