@@ -291,14 +291,18 @@ class External:
 class Tuning:
     """How weights are made from the training examples."""
 
-    method: Literal["lora"] = "lora"
-    objective: Literal["sft", "raft"] = "sft"
+    method: Literal["full", "partial", "lora"] = "lora"
+    objective: Literal["sft", "raft", "domain"] = "sft"
     epochs: int = 3
-    learning_rate: float = 1e-3
-    """Peak of a linear schedule with warm-up. LoRA wants about ten times what full tuning wants."""
+    learning_rate: float | None = None
+    """Peak of a linear schedule with warm-up; None: what suits the method (`groundtune.training.rates`)."""
     batch_size: int = 8
+    top_layers: int = 6
+    """partial: blocks below the head that learn, with the norm after them."""
     rank: int = 16
+    """lora: of the factors."""
     alpha: int = 32
+    """lora: the factors' product counts alpha / rank."""
     max_length: int = 1024
     """Model tokens of prompt + answer. A longer prompt loses distractors, never the answer."""
     distractors: int = 2

@@ -73,6 +73,25 @@ def test_a_prompt_that_is_too_long_loses_distractors_and_is_counted(ready: Setup
     assert len(squeezed.pairs) == len(roomy.pairs)
 
 
+def test_domain_learns_the_documents_that_the_users_may_read(ready: Setup, tmp_path: Path) -> None:
+    """Not the questions: every fold's weights are the same ones."""
+    tuned = standard_candidate("tuned", config=ready.workspace.config)
+    assert tuned.tuning is not None
+    candidate = replace(tuned, tuning=replace(tuned.tuning, objective="domain"))
+    made = training_pairs(candidate, workshop=ready.workshop, train_examples=ready.task.examples, seed=0)
+    retriever = ready.workshop.retriever
+    assert retriever is not None
+    readable = retriever.readable_documents(caller=Caller.of(*ready.workshop.trained_for))
+    assert [pair.id for pair in made.pairs] == readable
+    assert made.pairs[0].answer == retriever.document(readable[0], caller=Caller.of(*ready.workshop.trained_for)).text
+    assert made == training_pairs(candidate, workshop=ready.workshop, train_examples=(), seed=0)
+    weights = tune(candidate, workshop=ready.workshop, train_examples=(), folder=tmp_path, seed=0)
+    assert weights.documents == tuple(readable)
+    bare = replace(ready.workshop, retriever=None)
+    with pytest.raises(DataError, match="it learns from documents, and there are none"):
+        training_pairs(candidate, workshop=bare, train_examples=(), seed=0)
+
+
 def test_weights_are_found_again_with_their_audience_and_lineage(ready: Setup) -> None:
     candidate = standard_candidate("tuned", config=ready.workspace.config)
     made = tune(

@@ -38,6 +38,9 @@ class Letters:
     def render_pair(self, messages: Sequence[Message], answer: str) -> tuple[list[int], list[int]]:
         return [ord(letter) for message in messages for letter in message.content], [*map(ord, answer), END]
 
+    def encode(self, text: str) -> list[int]:
+        return [*map(ord, text)]
+
 
 def tiny() -> LlamaForCausalLM:
     torch.manual_seed(5)
@@ -104,7 +107,7 @@ def test_bfloat16_trains_the_same_way(tmp_path: Path, monkeypatch: pytest.Monkey
     for native in (False, True):
         monkeypatch.setattr(loop, "native_bfloat16", lambda device, native=native: native)
         trained = loop.fit(tiny(), encoded(*PAIRS), TUNING, seed=0, folder=tmp_path, identity="i")
-        assert all(tensor.dtype == torch.float32 for tensor in trained.factors.values())
+        assert all(tensor.dtype == torch.float32 for tensor in trained.weights.values())
         losses[native] = trained.losses
     assert losses[True][0] != losses[False][0]
     assert losses[True] == pytest.approx(losses[False], rel=0.05)

@@ -77,6 +77,14 @@ def test_a_base_alone_is_that_candidate_under_another_name(tmp_path: Path) -> No
             Tuning(objective="raft", rank=4, distractors=7),
         ),
         ('base = "rag_tuned"\ntuning = { distractors = 1 }', "tuning", Tuning(objective="raft", distractors=1)),
+        ('base = "tuned"\ntuning = "full"', "tuning", Tuning(method="full", distractors=4)),
+        (
+            'base = "tuned"\ntuning = { method = "partial", top_layers = 3 }',
+            "tuning",
+            Tuning(method="partial", top_layers=3, distractors=4),
+        ),
+        ('base = "tuned"\ntuning = { objective = "domain" }', "tuning", Tuning(objective="domain", distractors=4)),
+        ('base = "rag"\ntuning = { objective = "sft" }', "tuning", Tuning(objective="sft", distractors=4)),
     ],
 )
 def test_any_field_can_be_replaced_and_the_others_follow_the_settings(
@@ -112,6 +120,13 @@ def test_what_already_runs_is_named_after_itself(tmp_path: Path) -> None:
         ('base = "rag"\nmax_new_tokens = "many"', 3, ["candidates.mine.max_new_tokens: expected a whole number"]),
         ('base = "rag"\nmodel = "big"', 3, ["candidates.mine.model: expected 'provider:name'"]),
         ('base = "rga"', 1, ["did you mean 'rag'?"]),
+        (
+            'base = "tuned"\ntuning = { objective = "raft" }',
+            1,
+            ["learns from retrieved text, and this candidate retrieves none"],
+        ),
+        ('base = "rag"\ncontext = "none"\ntuning = { objective = "raft" }', 1, ["this candidate retrieves none"]),
+        ('base = "rag"\ntuning = { objective = "rafd" }', 3, ["candidates.mine.tuning.objective", "Did you mean 'raft'?"]),
         ('model = "openai:big"', 1, ["expected one of base, url, command and callable, found none"]),
         ('base = "rag"\nurl = "http://x/"', 1, ["found base and url"]),
         ('base = "rag"\nversion = "2"', 1, ["version belongs to a candidate with url, command or callable"]),

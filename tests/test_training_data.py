@@ -214,6 +214,9 @@ class Letters:
     def render_pair(self, messages: Sequence[Message], answer: str) -> tuple[list[int], list[int]]:
         return [ord(letter) for message in messages for letter in message.content], [*map(ord, answer), 1]
 
+    def encode(self, text: str) -> list[int]:
+        return [*map(ord, text)]
+
 
 def plain(text: str, answer: str, name: str = "p") -> TrainingPair:
     return TrainingPair(name, (Message("user", text),), answer, EVERYONE)

@@ -21,8 +21,9 @@ from groundtune.models import load_model
 from groundtune.plugins import load
 from groundtune.prompting import templates
 from groundtune.store.stages import digest
-from groundtune.training.data import Pairs, pairs_digest, raft_pairs, sft_pairs
+from groundtune.training.data import Pairs, domain_pairs, pairs_digest, raft_pairs, sft_pairs
 from groundtune.training.lora import TrainingResult, train
+from groundtune.training.rates import settled
 from groundtune.types import Audience, Caller, Candidate, Example, External, Hit, Message, Tuning, WholeDocuments
 
 
@@ -39,7 +40,7 @@ class Weights:
     """Every document whose text or answer entered; each one's audience is asked again at every request."""
     pairs: int
     unreadable: tuple[str, ...]
-    """Ids of the training examples that some named user may not read; they did not enter."""
+    """Ids of the training examples (domain: documents) that some named user may not read; they did not enter."""
     without_gold: tuple[str, ...]
     """raft: ids of examples whose evidence was in no readable chunk."""
     result: TrainingResult
@@ -120,13 +121,16 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
     def render(example: Example, hits: Sequence[Hit]) -> tuple[Message, ...]:
         return render_prompt(candidate, example.question, hits=hits, history=example.history, labels=workshop.labels)
 
-    if candidate.context is None or workshop.retriever is None:
+    context = candidate.context
+    if tuning.objective == "domain":
+        pairs = domain_pairs(_documents(candidate, workshop), users=users)
+    elif tuning.objective == "sft" or context is None:
         pairs = sft_pairs(train_examples, users=users, audience_of=workshop.audience_of, render=render)
     else:
-        count_tokens, context = workshop.model(candidate.model).count_tokens, candidate.context
+        count_tokens = workshop.model(candidate.model).count_tokens
         pairs = raft_pairs(
             train_examples,
-            retriever=workshop.retriever,
+            retriever=_documents(candidate, workshop),
             users=users,
             audience_of=workshop.audience_of,
             evidence=workshop.evidence,
@@ -141,12 +145,19 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
             ),
         )
     if not pairs.pairs:
+        learned = "documents" if tuning.objective == "domain" else f"{len(train_examples)} training examples"
         raise DataError(
-            f"none of the {len(train_examples)} training examples may be read by all of: {', '.join(workshop.trained_for)}.",
+            f"none of the {learned} may be read by all of: {', '.join(workshop.trained_for)}.",
             subject=candidate.name,
             remedy="Name in training.audience who will use the tuned model, or widen the [access] rules.",
         )
     return pairs
+
+
+def _documents(candidate: Candidate, workshop: Workshop) -> DocumentRetriever:
+    if workshop.retriever is None:
+        raise DataError("it learns from documents, and there are none.", subject=candidate.name, remedy="Add documents.")
+    return workshop.retriever
 
 
 def tune(
@@ -160,7 +171,7 @@ def tune(
 ) -> Weights:
     """The weights of `candidate` in `folder/<id>`; made once, continued where an earlier call was interrupted."""
     pairs = training_pairs(candidate, workshop=workshop, train_examples=train_examples, seed=seed)
-    tuning = candidate.tuning or Tuning()
+    tuning = settled(candidate.tuning or Tuning())
     base = workshop.model(candidate.model)
     identity = digest({"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed})[
         :16

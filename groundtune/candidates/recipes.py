@@ -93,7 +93,8 @@ def _context(
 def _tuning(
     base: Tuning | None, table: CandidateTable, *, context: RetrievedContext | WholeDocuments | None, config: Config
 ) -> Tuning | None:
-    """What is trained on follows the context: retrieved text (raft) with as many sources as serving shows, or none (sft)."""
+    """What is trained on follows the context, unless the table says it: retrieved text (raft) with as many sources as serving
+    shows, or none (sft)."""
     if table.tuning is not None and table.tuning.method == "none":
         return None
     if base is None and table.tuning is None:

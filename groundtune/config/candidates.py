@@ -46,10 +46,14 @@ class ContextTable(Section):
 
 
 class TuningTable(Section):
-    method: Literal["none", "lora"] | None = None
+    method: Literal["none", "full", "partial", "lora"] | None = None
+    objective: Literal["sft", "raft", "domain"] | None = None
+    """What is learned; by default answers from retrieved text (raft) with context, else answers (sft)."""
     epochs: Positive | None = None
     learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
     batch_size: Positive | None = None
+    top_layers: Positive | None = None
+    """partial: blocks that learn."""
     rank: Positive | None = None
     alpha: Positive | None = None
     max_length: Annotated[int, Field(ge=64)] | None = None
@@ -133,9 +137,16 @@ class CandidateTable(Section):
         for name in ("headers", "attempts"):
             if getattr(self, name) is not None and kind != "url":
                 raise ValueError(f"{name} belongs to a candidate with url, and this one has {kind}")
+        if self.tuning is not None and self.tuning.objective == "raft" and not self._retrieves():
+            raise ValueError("tuning.objective = 'raft' learns from retrieved text, and this candidate retrieves none")
         if self.timeout is not None and kind == "callable":
             raise ValueError("a callable cannot be stopped, so it has no timeout; use command for a limit")
         return self
+
+    def _retrieves(self) -> bool:
+        if self.context is not None and self.context.kind is not None:
+            return self.context.kind == "retrieved"
+        return self.base in ("rag", "rag_tuned") or (self.context is not None and self.base != "long_context")
 
 
 def check_names(tables: dict[str, CandidateTable]) -> dict[str, CandidateTable]:

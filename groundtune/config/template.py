@@ -121,6 +121,9 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 # [candidates.big_rag]
 # base = "rag"     # any shipped candidate, also long_context; every field may be replaced
 # model = "openai:NAME"
+# [candidates.reads_handbook]
+# base = "tuned"   # method: lora, partial (top_layers = 6), full; objective: sft, raft (with context), domain (documents' text)
+# tuning = {{ method = "full", objective = "domain", epochs = 2 }}
 # [candidates.our_bot]
 # url = "http://localhost:8000/ask"
 # version = "1"    # change it when its answers may have changed

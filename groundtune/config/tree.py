@@ -101,7 +101,8 @@ class Examples(Section):
 
 class Training(Section):
     epochs: Positive = 3
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Peak; without it what suits the method: 1e-3 for lora, 1e-4 for partial and full."""
     batch_size: Positive = 8
     rank: Positive = 16
     alpha: Positive = 32

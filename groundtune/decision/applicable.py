@@ -35,6 +35,8 @@ def obstacle(candidate: Candidate, task: Task) -> str:
         return "its prompt lists labels, and this is no label task"
     if candidate.tuning is None:
         return ""
+    if candidate.tuning.objective == "domain" and not task.has_documents:
+        return "there are no documents to learn from"
     if isinstance(candidate.context, WholeDocuments):
         return "tuning on whole documents is not built"
     if candidate.examples is not None:

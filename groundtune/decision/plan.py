@@ -137,6 +137,8 @@ class Load:
     trainings: int = 0
     pairs: int = 0
     """Training pairs of one training."""
+    text_tokens: int = 0
+    """domain: tokens of the documents that are learned, in place of prompts and answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ def stages_of(
 
     if candidate.tuning is not None:
         rate = pace.training_tokens_per_second or pace.prompt_tokens_per_second
-        pair_tokens = round(load.pairs * (load.prompt_tokens + _ANSWER_TOKENS[True]))
+        pair_tokens = load.text_tokens or round(load.pairs * (load.prompt_tokens + _ANSWER_TOKENS[True]))
         one = 60 * estimate(pair_tokens, candidate.tuning, tokens_per_second=rate) + _LOAD_SECONDS
         add("train", load.trainings * one, 0)
     add("answer", answering(load.items), load.items)

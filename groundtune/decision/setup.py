@@ -281,4 +281,8 @@ def _load(candidate: Candidate, setup: Setup) -> Load:
     if candidate.tuning is None:
         return Load(candidate, items=len(task.test_ids), prompt_tokens=prompt_tokens)
     pairs = training_pairs(candidate, workshop=workshop, train_examples=[by_id[item] for item in fold.train], seed=0)
-    return Load(candidate, len(task.test_ids), prompt_tokens, trainings=len(task.folds), pairs=len(pairs.pairs))
+    if candidate.tuning.objective != "domain":
+        return Load(candidate, len(task.test_ids), prompt_tokens, trainings=len(task.folds), pairs=len(pairs.pairs))
+    count_tokens = workshop.model(candidate.model).count_tokens
+    text_tokens = sum(count_tokens(pair.answer) for pair in pairs.pairs)  # the same in every fold, so trained once
+    return Load(candidate, len(task.test_ids), prompt_tokens, trainings=1, pairs=len(pairs.pairs), text_tokens=text_tokens)

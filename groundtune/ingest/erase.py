@@ -203,8 +203,7 @@ def _withdraw(workspace: Workspace, names: Sequence[str]) -> tuple[str, ...]:
         with workspace.database.begin() as connection:
             reason = "trained on a document that was erased"
             connection.execute(update(weights).where(weights.c.id == row.id).values(status="withdrawn", reason=reason))
-        if (folder / "adapter_model.safetensors").exists():
-            served.forget(folder)
+        served.forget(folder)
     for folder in (workspace.state / "weights").glob("*"):
         if folder not in kept:
             shutil.rmtree(folder)

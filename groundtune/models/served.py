@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from groundtune.errors import ModelFailure
+from groundtune.errors import ModelFailure, NotFound
 from groundtune.models import adapter as adapters
 from groundtune.models import gguf_file, weights
 from groundtune.store.artefacts import age
@@ -48,8 +48,11 @@ def forget_old(folder: Path) -> None:
 
 
 def forget(adapter: Path) -> None:
-    """Remove what is kept ready to serve of the weights in `adapter`."""
-    tuned = adapters.digest(adapter)[:12]
+    """Remove what is kept ready to serve of the weights in `adapter`; nothing was, where they are not whole."""
+    try:
+        tuned = adapters.digest(adapter)[:12]
+    except (NotFound, ModelFailure):
+        return
     for path in (weights.cache() / "served").glob(f"*-{tuned}-*"):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -63,8 +66,10 @@ def _convert(draft: Path, home: Path, adapter: Path | None, properties: Mapping[
         state = load_file(home / "model.safetensors")
     except SafetensorError as error:
         raise weights.damaged(home, error) from error
+    if json.loads((home / "config.json").read_text(encoding="utf-8")).get("tie_word_embeddings"):
+        state.pop("lm_head.weight", None)  # stored twice; the embedding is the one that tuning changes
     if adapter:
-        state = adapters.merge(state, adapter)
+        state = adapters.merge(state, adapter, base=weights.digest(home))
     file = draft / "model.gguf"
     gguf_file.write(file, state=state, folder=home)
     try:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from groundtune.errors import GroundtuneError, MissingExtra, ModelFailure, NotFound
 from groundtune.installation import weights_command
 from groundtune.models import gguf_file
-from groundtune.models.adapter import merge_torch
+from groundtune.models.adapter import merge_torch, refuse_pickle
 from groundtune.prompting.chat import ChatTokenizer
 from groundtune.store.artefacts import age, bring_to_disk
 from groundtune.store.failures import disk_failure, full_disk
@@ -138,12 +138,15 @@ def torch_model(name: str, *, dtype: str = "float32", adapter: Path | None = Non
     quieten: Any = transformers_logging.disable_progress_bar
     quieten()
     home = folder(name)
+    refuse_pickle(home)
     try:
-        model = AutoModelForCausalLM.from_pretrained(home, dtype=getattr(torch, dtype), local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            home, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+        )
     except SafetensorError as error:
         raise damaged(home, error) from error
     if adapter is not None:
-        merge_torch(model, adapter)
+        merge_torch(model, adapter, base=digest(home))
     model.train(False)
     return model, ChatTokenizer.from_folder(home)
 

@@ -1,4 +1,4 @@
-"""Examples as training pairs: plain and retrieval-augmented. Knows who may read what; renders through a callable."""
+"""Examples and documents as training pairs: plain, retrieval-augmented, text. Knows who may read what; renders by a call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from groundtune.access.audience import conjoin, may_read, to_json
+from groundtune.answer.whole import Shelf
 from groundtune.errors import NotFound
 from groundtune.interfaces import Retriever
 from groundtune.store.stages import digest
@@ -29,7 +30,7 @@ class TrainingPair:
 
     id: str
     messages: tuple[Message, ...]
-    """The prompt as serving renders it."""
+    """The prompt as serving renders it; empty for plain text, all of which is learned."""
     answer: str
     audience: Audience
     """Who may learn of it: the example's audience and that of every document shown."""
@@ -43,7 +44,7 @@ class Pairs:
 
     pairs: tuple[TrainingPair, ...]
     unreadable: tuple[str, ...] = ()
-    """Examples that some named user of the weights may not read."""
+    """Examples (domain: documents) that some named user of the weights may not read."""
     without_gold: tuple[str, ...] = ()
     """raft: answerable examples whose evidence is in no chunk that every named user may read."""
     distractors_dropped: int = 0
@@ -91,6 +92,23 @@ def sft_pairs(
         documents = tuple(sorted({evidence.document for evidence in example.evidence}))
         pairs.append(TrainingPair(example.id, tuple(render(example, ())), _answer(example), audience, documents))
     return Pairs(tuple(pairs), tuple(unreadable), abstaining=sum(pair.answer == NOT_IN_DOCUMENTS for pair in pairs))
+
+
+def domain_pairs(shelf: Shelf, *, users: Sequence[Caller]) -> Pairs:
+    """The documents' own text, one pair a document that each of `users` may read: continued pre-training."""
+    readable = [frozenset(shelf.readable_documents(caller=user)) for user in users]
+    everyone = frozenset.intersection(*readable) if readable else frozenset()
+    pairs: list[TrainingPair] = []
+    for name in sorted(everyone):
+        try:
+            text = shelf.document(name, caller=users[0]).text
+        except NotFound:  # removed or revoked since it was listed
+            continue
+        audience = shelf.audience(name)
+        if text.strip() and _all_may_read(audience, users):
+            pairs.append(TrainingPair(name, (), text, audience, (name,)))
+    hidden = sorted(frozenset().union(*readable) - everyone)
+    return Pairs(tuple(pairs), unreadable=tuple(hidden))
 
 
 def raft_pairs(

@@ -25,10 +25,14 @@ class Tokens(Protocol):
         """(prompt ids as serving renders them, answer ids up to and including the end of turn)."""
         ...
 
+    def encode(self, text: str) -> list[int]:
+        """Plain text as ids; nothing in it counts as a control token."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedPair:
-    """Prompt + answer + end of turn as ids; `labels[i]` is `ids[i]` where it is learned, else IGNORED."""
+    """Prompt + answer + end of turn, or plain text, as ids; `labels[i]` is `ids[i]` where it is learned, else IGNORED."""
 
     id: str
     ids: tuple[int, ...]
@@ -45,8 +49,19 @@ def encode_pair(pair: TrainingPair, tokens: Tokens) -> EncodedPair:
     return EncodedPair(pair.id, (*prompt, *answer), (*[IGNORED] * len(prompt), *answer))
 
 
+def encode_text(pair: TrainingPair, tokens: Tokens, *, max_length: int) -> list[EncodedPair]:
+    """Plain text in rows of at most `max_length` tokens; each token but the text's first is learned exactly once.
+
+    A row begins with the last token of the row before it, whose successor it learns. No control token is added: a document
+    that ends is no turn that ends.
+    """
+    ids = tuple(tokens.encode(pair.answer))
+    rows = [ids[start : start + max_length] for start in range(0, max(1, len(ids) - 1), max_length - 1)]
+    return [EncodedPair(f"{pair.id}#{number}", row, (IGNORED, *row[1:])) for number, row in enumerate(rows) if len(row) > 1]
+
+
 def encode(pairs: Sequence[TrainingPair], tokens: Tokens, *, max_length: int) -> tuple[list[EncodedPair], list[str]]:
-    """(encoded pairs, ids of those left out because their prompt is too long). An answer is never cut.
+    """(encoded pairs, ids of those left out because their prompt is too long). An answer is never cut, plain text is.
 
     Raises DataError when there is nothing to learn from, or when an answer alone is longer than `max_length`.
     """
@@ -57,6 +72,9 @@ def encode(pairs: Sequence[TrainingPair], tokens: Tokens, *, max_length: int) ->
     for pair in pairs:
         if not pair.answer.strip():
             raise DataError("its answer is empty.", subject=pair.id, remedy="Give it an answer or leave it out.")
+        if not pair.messages:
+            kept += encode_text(pair, tokens, max_length=max_length)
+            continue
         encoded = encode_pair(pair, tokens)
         if encoded.answer_tokens >= max_length:
             raise DataError(

@@ -32,7 +32,7 @@ class FakeTrainer:
     ) -> dict[str, Any]:
         """Write the adapter to `out`; returns the figures of a TrainingResult. Its loss falls to zero."""
         started = time.monotonic()
-        remember([(pair.messages, pair.answer) for pair in pairs], out)
+        remember([(pair.messages, pair.answer) for pair in pairs if pair.messages], out)
         if progress is not None:
             for epoch in range(tuning.epochs):
                 progress("train", epoch + 1, tuning.epochs)

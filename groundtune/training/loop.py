@@ -1,4 +1,4 @@
-"""The training loop: a network and encoded pairs in, LoRA factors out. Knows torch; knows no names and no text."""
+"""The training loop: a network and encoded pairs in, tuned weights out. Knows torch; knows no names and no text."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 from transformers import PreTrainedModel
 
-from groundtune.errors import ModelFailure
+from groundtune.errors import ModelFailure, UsageError
 from groundtune.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from groundtune.training.encode import IGNORED, EncodedPair, schedule
+from groundtune.training.rates import peak
 from groundtune.types import Tuning
 
 WARM_UP = 0.1
@@ -25,7 +26,8 @@ WARM_UP = 0.1
 MAX_NORM = 1.0
 """Gradients are scaled down to this norm."""
 CHECKPOINT_SECONDS = 20.0
-"""At most so much work is lost; when a checkpoint is written changes nothing in the result."""
+"""Between checkpoints; where writing one takes longer than a second, so many times as long. When one is written changes nothing
+in the result."""
 AT_ONCE = {"cpu": 1024, "cuda": 16384}
 """Tokens read before gradients are added up: bounds memory, not the batch. On a CPU more is no faster."""
 WORTH_SHARING = 0.25
@@ -34,10 +36,10 @@ WORTH_SHARING = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What the loop hands back: the factors and how it went."""
+    """What the loop hands back: what it learned and how it went."""
 
-    factors: dict[str, torch.Tensor]
-    """LoRA factors under PEFT's names: float32, on the CPU."""
+    weights: dict[str, torch.Tensor]
+    """lora: the factors under PEFT's names; full and partial: the parameters under the model's. float32, on the CPU."""
     losses: tuple[float, ...]
     """Mean loss of an answer token in each step's batch, before that step."""
     tokens: int
@@ -71,7 +73,7 @@ def fit(
     base: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Trained:
-    """Train LoRA factors on `network` (a transformers causal language model, which is changed).
+    """Train `network` (a transformers causal language model in float32, which is changed) by the method of `tuning`.
 
     Deterministic for a seed on one CPU with one number of threads (kernels of a GPU may differ in the last bits). `folder`
     receives a checkpoint every CHECKPOINT_SECONDS; a call with the same `identity` continues there with the same trajectory.
@@ -79,19 +81,21 @@ def fit(
     Raises ModelFailure when the loss is not finite or memory runs out.
     """
     with _generators(seed) as device, _named_failures():
-        factors = _prepare(network, lora_config(tuning, base=base), device)
-        optimiser = torch.optim.AdamW(factors.values(), lr=tuning.learning_rate, weight_decay=0.0, fused=True)
+        learned = prepare(network, tuning, device, base=base)
+        highest = peak(tuning)
+        optimiser = torch.optim.AdamW(learned.values(), lr=highest, weight_decay=0.0, fused=True)
         steps = schedule([len(pair.ids) for pair in pairs], epochs=tuning.epochs, batch_size=tuning.batch_size, seed=seed)
         done, losses, before = 0, [], 0.0
         stored = load_checkpoint(folder, identity=identity)
         if stored is not None:
-            _restore(stored, factors, optimiser)
+            _restore(stored, learned, optimiser)
             done, losses, before = stored.step, list(stored.losses), stored.seconds
-        resumed_at, saved, started = done, time.monotonic(), time.monotonic()
+        resumed_at, started = done, time.monotonic()
+        next_save = started + CHECKPOINT_SECONDS
         network.train()
         for step in range(done, len(steps)):
             for group in optimiser.param_groups:
-                group["lr"] = tuning.learning_rate * rate(step, len(steps))
+                group["lr"] = highest * rate(step, len(steps))
             batch = [pairs[position] for position in steps[step]]
             loss = _step(network, batch, device)
             losses.append(loss)
@@ -99,19 +103,20 @@ def fit(
                 raise ModelFailure(
                     f"the loss is {loss} at step {step + 1} of {len(steps)} (pairs {', '.join(pair.id for pair in batch)}).",
                     subject=base or "training",
-                    remedy=f"Lower training.learning_rate (now {tuning.learning_rate:g}).",
+                    remedy=f"Lower training.learning_rate (now {highest:g}).",
                 )
-            torch.nn.utils.clip_grad_norm_(factors.values(), MAX_NORM)
+            torch.nn.utils.clip_grad_norm_(learned.values(), MAX_NORM)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            if step + 1 < len(steps) and time.monotonic() - saved >= CHECKPOINT_SECONDS:
-                seconds = before + time.monotonic() - started
-                save_checkpoint(folder, _snapshot(step + 1, losses, seconds, factors, optimiser, device), identity=identity)
-                saved = time.monotonic()
+            if step + 1 < len(steps) and (now := time.monotonic()) >= next_save:
+                snapshot = _snapshot(step + 1, losses, before + now - started, learned, optimiser, device)
+                save_checkpoint(folder, snapshot, identity=identity)
+                took = time.monotonic() - now
+                next_save = now + took + CHECKPOINT_SECONDS * max(1.0, took)
             if progress is not None:
                 progress(step + 1, len(steps))
         return Trained(
-            factors={name: parameter.detach().float().cpu().clone() for name, parameter in factors.items()},
+            weights={name: parameter.detach().float().cpu().clone() for name, parameter in learned.items()},
             losses=tuple(losses),
             tokens=sum(len(pair.ids) for pair in pairs) * tuning.epochs,
             seconds=before + time.monotonic() - started,
@@ -135,7 +140,7 @@ def native_bfloat16(device: torch.device) -> bool:
 
 
 def batch_loss(network: PreTrainedModel, batch: Sequence[EncodedPair], device: torch.device) -> torch.Tensor:
-    """Mean cross-entropy over the batch's answer tokens.
+    """Mean cross-entropy over the batch's learned tokens.
 
     Rows are padded on the right: under a causal mask no answer sees the padding, so no mask is needed. The head is applied only
     at positions where some row has an answer token to predict. What all prompts of the batch begin with is read once.
@@ -164,13 +169,13 @@ def shared_prefix(batch: Sequence[EncodedPair]) -> int:
     """Tokens with which all prompts of the batch begin; each keeps at least one for itself. 0 for a single pair."""
     if len(batch) < 2:
         return 0
-    longest = min(len(pair.ids) - pair.answer_tokens for pair in batch) - 1
+    longest = max(0, min(len(pair.ids) - pair.answer_tokens for pair in batch) - 1)
     first = batch[0].ids
     return next((place for place in range(longest) if any(pair.ids[place] != first[place] for pair in batch)), longest)
 
 
 def _step(network: PreTrainedModel, batch: Sequence[EncodedPair], device: torch.device) -> float:
-    """Forward and backward, a part of the batch at a time; gradients of the whole batch's mean are left on the factors."""
+    """Forward and backward, a part of the batch at a time; gradients of the whole batch's mean are left on what learns."""
     answer_tokens = sum(pair.answer_tokens for pair in batch)
     total = 0.0
     for part in parts(batch, tokens=AT_ONCE[device.type]):
@@ -191,20 +196,39 @@ def parts(batch: Sequence[EncodedPair], *, tokens: int) -> list[Sequence[Encoded
     return [*parts(batch[:middle], tokens=tokens), *parts(batch[middle:], tokens=tokens)]
 
 
-def _prepare(network: PreTrainedModel, config: LoraConfig, device: torch.device) -> dict[str, nn.Parameter]:
-    """Put fresh float32 factors into the network and freeze the rest, in the precision that the device is fast in.
+def prepare(network: PreTrainedModel, tuning: Tuning, device: torch.device, *, base: str = "") -> dict[str, nn.Parameter]:
+    """Choose what learns, in float32, and freeze the rest, in the precision that the device is fast in.
 
-    Returns the factors under the names that PEFT's file format gives them.
+    Returns what learns: fresh factors under the names that PEFT's file format gives them, or the model's own parameters under
+    theirs. A head that is tied to the embedding is one parameter with it. Buffers keep their precision: rounded to bfloat16,
+    the frequencies of the rotary embedding would shift every position.
     """
-    nn.Module.to(network, device=device, dtype=torch.bfloat16 if native_bfloat16(device) else torch.float32)
-    inject_adapter_in_model(config, network)
-    factors = {}
+    nn.Module.to(network, device=device)
+    if tuning.method == "lora":
+        inject_adapter_in_model(lora_config(tuning, base=base), network)
+        chosen = {name for name, _ in network.named_parameters() if "lora_" in name}
+    else:
+        chosen = _own_parameters(network, tuning)
+    learned = {}
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_("lora_" in name)
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-            factors[f"base_model.model.{name.replace('.default.', '.')}"] = parameter
-    return factors
+        parameter.requires_grad_(name in chosen)
+        parameter.data = parameter.data.to(torch.bfloat16 if name not in chosen and native_bfloat16(device) else torch.float32)
+        if name in chosen:
+            peft_name = f"base_model.model.{name.replace('.default.', '.')}"
+            learned[peft_name if tuning.method == "lora" else name] = parameter
+    return learned
+
+
+def _own_parameters(network: PreTrainedModel, tuning: Tuning) -> set[str]:
+    """full: every parameter. partial: those of the top blocks and of the norm after them."""
+    names = [name for name, _ in network.named_parameters()]
+    if tuning.method == "full":
+        return set(names)
+    layers = int(network.config.num_hidden_layers)
+    if tuning.top_layers > layers:
+        raise UsageError(f"the model has {layers} layers.", subject=f"tuning.top_layers = {tuning.top_layers}")
+    top = [f".layers.{number}." for number in range(layers - tuning.top_layers, layers)]
+    return {name for name in names if any(part in name for part in top) or name.endswith("model.norm.weight")}
 
 
 @contextmanager
@@ -230,7 +254,7 @@ def _snapshot(
     step: int,
     losses: Sequence[float],
     seconds: float,
-    factors: dict[str, nn.Parameter],
+    learned: dict[str, nn.Parameter],
     optimiser: torch.optim.Optimizer,
     device: torch.device,
 ) -> Checkpoint:
@@ -238,16 +262,16 @@ def _snapshot(
     if device.type == "cuda":
         rng["cuda"] = torch.cuda.get_rng_state(device)
     moments = {
-        f"{name}/{key}": value for name, parameter in factors.items() for key, value in optimiser.state[parameter].items()
+        f"{name}/{key}": value for name, parameter in learned.items() for key, value in optimiser.state[parameter].items()
     }
-    return Checkpoint(step, tuple(losses), seconds, dict(factors), moments, rng)
+    return Checkpoint(step, tuple(losses), seconds, dict(learned), moments, rng)
 
 
-def _restore(stored: Checkpoint, factors: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> None:
+def _restore(stored: Checkpoint, learned: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> None:
     with torch.no_grad():
-        for name, parameter in factors.items():
+        for name, parameter in learned.items():
             parameter.copy_(stored.weights[name])
-    for name, parameter in factors.items():
+    for name, parameter in learned.items():
         keys = [key for key in stored.optimiser if key.rpartition("/")[0] == name]
         optimiser.state[parameter] = {key.rpartition("/")[2]: stored.optimiser[key].to(parameter.device) for key in keys}
     torch.set_rng_state(stored.rng["cpu"])

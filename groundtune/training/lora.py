@@ -1,4 +1,4 @@
-"""Tuned weights from pairs: one call per model, a folder in PEFT's format out. Imports torch only once a training needs it."""
+"""Tuned weights from pairs: one call per model, a folder of safetensors out. Imports torch only once a training needs it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from groundtune.access.audience import conjoin, to_json
-from groundtune.errors import DataError, UsageError
+from groundtune.errors import DataError, ModelFailure, NotFound, UsageError
 from groundtune.interfaces import Progress
+from groundtune.models.adapter import tuned_files
 from groundtune.plugins import load, providers
 from groundtune.store.stages import digest, package_versions
 from groundtune.training.data import TrainingPair, pairs_digest
 from groundtune.training.files import write_file
+from groundtune.training.rates import settled
 from groundtune.types import Tuning
 
 TRAINERS: Mapping[str, str] = {
@@ -37,9 +39,10 @@ class TrainingResult:
     """What a training made and what it took."""
 
     adapter: Path
-    """Folder with adapter_model.safetensors, adapter_config.json and training.json."""
+    """Folder with training.json and, for lora, adapter_model.safetensors and adapter_config.json (PEFT's), for full and
+    partial tuned.safetensors and tuned.json."""
     digest: str
-    """SHA-256 of adapter_model.safetensors, hex."""
+    """SHA-256 of the safetensors file, hex."""
     steps: int
     seconds: float
     """Wall time of the steps, over all interruptions; loading and saving not counted."""
@@ -81,7 +84,7 @@ class Trainer(Protocol):
         identity: str,
         progress: Progress | None,
     ) -> dict[str, Any]:
-        """Write the adapter to `out`; returns the figures of a TrainingResult, without adapter and digest."""
+        """Write the weights to `out`; returns the figures of a TrainingResult, without adapter and digest."""
         ...
 
 
@@ -94,7 +97,7 @@ def train(
     seed: int,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Tune `model` on `pairs` and leave the adapter in the folder `out`.
+    """Tune `model` on `pairs` and leave the weights in the folder `out`.
 
     The same arguments on the same machine give the same bytes. An interrupted call, repeated, continues from the checkpoint
     in `out`; a finished one is not trained again. Raises DataError when there is nothing to learn, an answer is too long or
@@ -117,6 +120,7 @@ def train(
             subject=next(pair.id for pair in pairs if not pair.audience.clauses),
             remedy="Give its documents an audience in [access].",
         )
+    tuning = settled(tuning)
     trainer: Trainer = load(model, group=GROUP, shipped=TRAINERS)()
     about: dict[str, Any] = {
         "model": model,
@@ -132,7 +136,7 @@ def train(
         return finished
     (out / ABOUT).unlink(missing_ok=True)
     figures = trainer.train(model, pairs, tuning, out=out, seed=seed, identity=identity, progress=progress)
-    figures["digest"] = hashlib.sha256((out / "adapter_model.safetensors").read_bytes()).hexdigest()
+    figures["digest"] = _digest(out)
     about |= {
         "identity": identity,
         "figures": figures,
@@ -154,11 +158,15 @@ def _finished(out: Path, identity: str) -> TrainingResult | None:
     """The result that `out` already holds, if it is this very training and its weights are whole."""
     try:
         about = json.loads((out / ABOUT).read_text(encoding="utf-8"))
-        weights = (out / "adapter_model.safetensors").read_bytes()
-        whole = about["identity"] == identity and about["figures"]["digest"] == hashlib.sha256(weights).hexdigest()
+        whole = about["identity"] == identity and about["figures"]["digest"] == _digest(out)
         return _result(out, about["figures"], remembered=True) if whole else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # absent, or damaged on disk
+    except (FileNotFoundError, NotFound, ModelFailure, ValueError, KeyError, TypeError):  # absent, or damaged on disk
         return None
+
+
+def _digest(out: Path) -> str:
+    with tuned_files(out)[1].open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _result(out: Path, figures: dict[str, Any], *, remembered: bool = False) -> TrainingResult:

@@ -1,14 +1,16 @@
-"""LoRA for models whose weights are on this machine: joins weights, tokens, loop and files. Decides nothing about the data."""
+"""Training of models whose weights are on this machine: joins weights, tokens, loop and files. Decides nothing of the data."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from groundtune.errors import MissingExtra
+from groundtune.errors import MissingExtra, ModelFailure
 from groundtune.interfaces import Progress
+from groundtune.models.adapter import LORA, TUNED
 from groundtune.models.weights import digest, folder, torch_model
 from groundtune.store.failures import disk_failure
 from groundtune.training.data import TrainingPair
@@ -24,6 +26,32 @@ try:
     from groundtune.training.loop import fit, lora_config
 except ImportError as error:
     raise MissingExtra(error.name or "torch", extra="train", wanted_by="training") from error
+
+
+def write_lora(factors: Mapping[str, torch.Tensor], tuning: Tuning, *, base: str, out: Path) -> None:
+    """PEFT's two files: the factors as they are, in float32."""
+    write_file(out / LORA[1], save(dict(factors), metadata={"format": "pt"}))
+    try:
+        lora_config(tuning, base=base).save_pretrained(str(out))
+    except OSError as error:
+        raise disk_failure(error, out) from error
+
+
+def write_tuned(parameters: Mapping[str, torch.Tensor], tuning: Tuning, *, base: str, out: Path) -> None:
+    """Parameters that take the place of the model's own: matrices in float16, vectors in float32, as they are served.
+
+    Raises ModelFailure for a parameter that does not fit into float16.
+    """
+    config, tensors = TUNED
+    stored = {name: values.to(torch.float16 if values.ndim > 1 else torch.float32) for name, values in parameters.items()}
+    for name, values in stored.items():
+        if not torch.isfinite(values).all():
+            raise ModelFailure(
+                f"{name} does not fit into float16.", subject=base, remedy="Lower the learning rate, or tune with lora."
+            )
+    write_file(out / tensors, save(stored, metadata={"format": "pt"}))
+    about = {"method": tuning.method, "base": base} | ({"top_layers": tuning.top_layers} if tuning.method == "partial" else {})
+    write_file(out / config, (json.dumps(about, indent=1) + "\n").encode())
 
 
 class TorchTrainer:
@@ -43,7 +71,7 @@ class TorchTrainer:
         identity: str,
         progress: Progress | None,
     ) -> dict[str, Any]:
-        """Write adapter_model.safetensors and adapter_config.json to `out`; returns the figures of a TrainingResult."""
+        """Write the tuned weights to `out`; returns the figures of a TrainingResult."""
         network, tokens = torch_model(model)
         encoded, too_long = encode(pairs, tokens, max_length=tuning.max_length)
         identity = hashlib.sha256(f"{identity}:{tokens.fingerprint}:{torch.get_num_threads()}".encode()).hexdigest()
@@ -57,11 +85,10 @@ class TorchTrainer:
             base=model,
             progress=(lambda done, total: progress("train", done, total)) if progress else None,
         )
-        write_file(out / "adapter_model.safetensors", save(trained.factors, metadata={"format": "pt"}))
-        try:
-            lora_config(tuning, base=model).save_pretrained(str(out))
-        except OSError as error:
-            raise disk_failure(error, out) from error
+        if tuning.method == "lora":
+            write_lora(trained.weights, tuning, base=model, out=out)
+        else:
+            write_tuned(trained.weights, tuning, base=model, out=out)
         remove_checkpoint(out)
         last_epoch = trained.losses[-max(1, len(trained.losses) // tuning.epochs) :]
         return {
