@@ -136,27 +136,40 @@ def geo_schema(data: Path) -> str:
 
 
 def xquad(data: Path) -> list[Row]:
-    return drawn([row for row, _, _ in _xquad(data)], 700)
+    """Questions about paragraphs; a paragraph is a document, and its questions stay together."""
+    return drawn([row for article in xquad_paragraphs(data) for rows, _, _ in article for row in rows], 700)
 
 
 def xquad_documents(data: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    for _, name, text in _xquad(data):
-        (folder / name).write_text(text, encoding="utf-8")
+    for article in xquad_paragraphs(data):
+        for _, name, text in article:
+            (folder / name).write_text(text, encoding="utf-8")
     return folder
 
 
-def _xquad(data: Path) -> Iterator[tuple[Row, str, str]]:
-    """(row, document, its text); a paragraph is a document, and its questions stay together."""
+def xquad_paragraphs(data: Path) -> list[list[tuple[list[Row], str, str]]]:
+    """Article by article its paragraphs: (questions, document, its text)."""
     articles = json.loads((data / "xquad.en.json").read_text(encoding="utf-8"))["data"]
-    for number, article in enumerate(articles):
-        for place, paragraph in enumerate(article["paragraphs"]):
-            name, text = f"{number:02}-{place:02}.md", f"# {article['title'].replace('_', ' ')}\n\n{paragraph['context']}\n"
-            for one in paragraph["qas"]:
-                answers = list(dict.fromkeys(answer["text"] for answer in one["answers"]))
-                evidence = [{"document": name, "quote": paragraph["context"]}]
-                row = {"id": one["id"], "question": one["question"], "answers": answers, "evidence": evidence, "group": name}
-                yield row, name, text
+    return [
+        [_paragraph(f"{number:02}-{place:02}.md", article["title"], one) for place, one in enumerate(article["paragraphs"])]
+        for number, article in enumerate(articles)
+    ]
+
+
+def _paragraph(name: str, title: str, paragraph: Mapping[str, Any]) -> tuple[list[Row], str, str]:
+    evidence = [{"document": name, "quote": paragraph["context"]}]
+    rows = [
+        {
+            "id": one["id"],
+            "question": one["question"],
+            "answers": list(dict.fromkeys(answer["text"] for answer in one["answers"])),
+            "evidence": evidence,
+            "group": name,
+        }
+        for one in paragraph["qas"]
+    ]
+    return rows, name, f"# {title.replace('_', ' ')}\n\n{paragraph['context']}\n"
 
 
 def handbook_documents(data: Path, folder: Path) -> Path:  # noqa: ARG001 - read in place
