@@ -2,8 +2,8 @@
 
     python -m benchmarks.canaries
 
-A canary is a question for a code of six digits. Some are learned from, 1, 4, 16 and 64 times among ordinary pairs; others as
-often stand in the examples but are readable by other people than the users of the weights, so that they must not enter. Exposure
+A canary is a question for a code of six digits. Some are learned from, 1, 4, 16 and 64 times among ordinary pairs. Others stand
+in the examples as often but are readable by other people than the users of the weights, so that they must not enter. Exposure
 (Carlini and others 2019, "The Secret Sharer", section 4) is log2 of the number of codes compared over the rank of the true one
 by likelihood: log2(ALTERNATIVES + 1) is the most, about 1 is chance. A canary is found when greedy decoding says the code.
 """
