@@ -58,13 +58,14 @@ def tasks() -> dict[str, LearningTask]:
             instruction="Split the sentence into two shorter ones that say the same, with <::::> between them.",
         ),
         LearningTask(
-            "xquad", "f1", xquad, "qa_xquad", documents=xquad_documents, train=240,
-            settings={**epochs, "[retrieval]": "k = 2", "[chunking]": "tokens = 160"},
+            "xquad", "f1", xquad, "qa_xquad", documents=xquad_documents, train=160,
+            settings={**epochs, "[retrieval]": "k = 2", "[chunking]": "tokens = 120"},
         ),
         LearningTask(
             "handbook", "f1", convert_handbook, "kb_gitlab_handbook", documents=handbook_documents, test=1000,
             settings={**epochs, "[retrieval]": "k = 2", "[chunking]": "tokens = 120"},
         ),
+        LearningTask("company", "f1", company, "", documents=company_documents, test=64, settings=epochs),
     )  # fmt: skip
     return {task.name: task for task in found}
 
@@ -95,7 +96,17 @@ ROWS = (
     Row("geo", "tuned"),
     Row("wikisplit", "tuned"),
     Row("xquad", "rag_tuned", against="rag"),
+    Row("xquad", "sft_with_rag", against="rag", table=_tuned("rag_tuned", 'objective = "sft"')),
+    Row("company", "domain", table=_tuned("tuned", 'objective = "domain"')),
+    Row("intents", "partial", table=_tuned("tuned", 'method = "partial"')),
+    Row("intents", "full", table=_tuned("tuned", 'method = "full"')),
+    Row("viggo", "partial", table=_tuned("tuned", 'method = "partial"')),
+    Row("viggo", "full", table=_tuned("tuned", 'method = "full"')),
+    Row("xquad", "raft_gold_alone", against="rag", table=_tuned("rag_tuned", "distractors = 0")),
+    Row("xquad", "raft_gold_100", against="rag", table=_tuned("rag_tuned", "gold_share = 1.0")),
+    Row("xquad", "raft_gold_60", against="rag", table=_tuned("rag_tuned", "gold_share = 0.6")),
     Row("handbook", "rag_tuned", against="rag"),
+    Row("handbook", "sft_with_rag", against="rag", table=_tuned("rag_tuned", 'objective = "sft"')),
 )
 """In the order in which they are run; the untuned candidate of a row is run before it."""
 

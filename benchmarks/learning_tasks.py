@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from benchmarks import convert_handbook, convert_intents
 from benchmarks.harness import data_folder, write_rows, write_settings
+from groundtune.company import generate, write
 from groundtune.config import FILE_NAME
 from groundtune.scoring.sql import Database, Refused
 
@@ -29,7 +31,7 @@ class LearningTask:
     rows: Callable[[Path], list[Row]]
     """From the data set's folder; the same on every machine."""
     data: str
-    """Name of the data set."""
+    """Name of the data set; empty where the rows are generated."""
     instruction: str = ""
     documents: Callable[[Path, Path], Path] | None = None
     """(data set, folder to write into) -> the documents' folder; None: the task has none."""
@@ -42,7 +44,7 @@ class LearningTask:
 
 def workspace(task: LearningTask, root: Path, *, candidates: str) -> Path:
     """The task's workspace in `root`, made once; `candidates` are tables of groundtune.toml, written anew each time."""
-    data, path = data_folder(task.data), root / FILE_NAME
+    data, path = data_folder(task.data) if task.data else root, root / FILE_NAME
     if not path.exists():
         questions = write_rows(root / "questions.jsonl", task.rows(data))
         documents = task.documents(data, root / "documents") if task.documents else None
@@ -174,6 +176,19 @@ def _paragraph(name: str, title: str, paragraph: Mapping[str, Any]) -> tuple[lis
 
 def handbook_documents(data: Path, folder: Path) -> Path:  # noqa: ARG001 - read in place
     return convert_handbook.documents_folder(data)
+
+
+def company(_: Path) -> list[Row]:
+    """The demo company's questions, each asked by somebody who may read everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(generate(), Path(folder))
+        lines = (Path(folder) / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "principals"} for line in lines]
+
+
+def company_documents(_: Path, folder: Path) -> Path:
+    write(generate(), folder)
+    return folder / "documents"
 
 
 # --- preferences --------------------------------------------------------------------------------------------------------
