@@ -19,6 +19,8 @@ from benchmarks.convert_handbook import convert as convert_handbook
 from benchmarks.harness import WORK, Figure, Goal, data_folder, goal, save
 from benchmarks.learning_tasks import (
     LearningTask,
+    company,
+    company_documents,
     geo,
     geo_schema,
     handbook_documents,
