@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
+from groundtune.access.learned import withdraw_erased
 from groundtune.access.register import AccessRegister
 from groundtune.errors import NotFound, UsageError
 from groundtune.index.versions import IndexVersions
@@ -75,13 +75,7 @@ def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, ite
         _check(workspace, names)
         _forget_rows(workspace, names)
         _rebuilt(workspace, embedder)
-        withdrawn = _withdraw(workspace, names)
-        gathered = datasets.withdraw(
-            workspace.database,
-            workspace.artefacts,
-            parents=[document_name(name) for name in names],
-            reason="a document that it came out of was erased",
-        )
+        withdrawn, gathered = _withdraw(workspace, names)
         own = {stage: _only_of(workspace, names, stage) for stage in _OF_ONE_DOCUMENT}
         answers = _answers(workspace)
         workspace.stages.drop([*answers, *(artefact for found in own.values() for artefact in found)])
@@ -151,7 +145,7 @@ def _living(workspace: Workspace) -> set[str]:
 
 
 def _forget_rows(workspace: Workspace, names: Sequence[str]) -> None:
-    AccessRegister(workspace.database).assign(dict.fromkeys(_living(workspace) & set(names), NOBODY))
+    AccessRegister(workspace.database).assign(dict.fromkeys(_living(workspace) & set(names), NOBODY), deleted=names)
     with workspace.database.begin() as connection:
         for start in range(0, len(names), _IN):
             connection.execute(delete(documents).where(documents.c.id.in_(names[start : start + _IN])))
@@ -187,28 +181,24 @@ def _answers(workspace: Workspace) -> set[str]:
         return set(connection.scalars(select(stages.c.artefact).where(stages.c.stage.not_in(_OF_ONE_DOCUMENT))))
 
 
-def _withdraw(workspace: Workspace, names: Sequence[str]) -> tuple[str, ...]:
-    """Weights that were trained on one of the documents, and trainings that did not end, of which nobody knows on what."""
-    named = {document_name(name) for name in names}
+def _withdraw(workspace: Workspace, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Withdraw weights and datasets that hold one of the documents, and remove them, with trainings that did not end: of some
+    of those nobody knows on what. Returns the ids of both."""
+    came_out = set().union(*(lineage.descendants(workspace.database, document_name(name)) for name in names))
+    made = {one for one in came_out if one.startswith(("weights:", "dataset:"))}
+    found = withdraw_erased(workspace.database, names, made_of=made)
+    gathered = tuple(one.removeprefix("dataset:") for one in found if one.startswith("dataset:"))
+    datasets.remove(workspace.database, workspace.artefacts, gathered)
     with workspace.database.connect() as connection:
-        rows = connection.execute(select(weights.c.id, weights.c.path)).all()
-    withdrawn = []
-    kept: set[Path] = set()
-    for row in rows:
-        folder = workspace.state / row.path
-        if not named & lineage.ancestors(workspace.database, f"weights:{row.id}"):
-            kept.add(folder)
-            continue
-        withdrawn.append(row.id)
-        with workspace.database.begin() as connection:
-            reason = "trained on a document that was erased"
-            connection.execute(update(weights).where(weights.c.id == row.id).values(status="withdrawn", reason=reason))
-        if (folder / "adapter_model.safetensors").exists():
-            served.forget(folder)
+        kept = {
+            workspace.state / path for path in connection.scalars(select(weights.c.path).where(weights.c.status == "ready"))
+        }
     for folder in (workspace.state / "weights").glob("*"):
         if folder not in kept:
+            if (folder / "adapter_model.safetensors").exists():
+                served.forget(folder)
             shutil.rmtree(folder)
-    return tuple(withdrawn)
+    return tuple(one.removeprefix("weights:") for one in found if one.startswith("weights:")), gathered
 
 
 def _orphans(workspace: Workspace) -> list[str]:
