@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import delete, select
 
@@ -60,6 +61,8 @@ class Compaction:
     """Files that nothing named."""
     chunks: int
     """In the index, which was built anew."""
+    weights: int = 0
+    """Withdrawn ones whose files were removed."""
 
 
 def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, items: Collection[str] = ()) -> Erasure:
@@ -97,7 +100,8 @@ def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, ite
 
 
 def compact(workspace: Workspace, *, embedder: Embedder) -> Compaction:
-    """Remove stored parses, contexts and vectors that no current document came to, and build the index anew.
+    """Remove stored parses, contexts and vectors that no current document came to, and all that was withdrawn; build the index
+    anew.
 
     What `sync` keeps so that text which comes back need not be read again is gone afterwards.
     """
@@ -115,12 +119,13 @@ def compact(workspace: Workspace, *, embedder: Embedder) -> Compaction:
         dropped = stored.keys() - kept
         workspace.stages.drop(dropped)
         lineage.forget(workspace.database, dropped)
+        withdrawn = _remove_weights(_weights_folders(workspace, status="withdrawn"))
         orphans = _orphans(workspace)
         for orphan in orphans:
             workspace.artefacts.remove(orphan)
         chunks = _rebuilt(workspace, embedder)
         workspace.database.compact()
-    return Compaction(results=len(dropped), orphans=len(orphans), chunks=chunks)
+    return Compaction(results=len(dropped), orphans=len(orphans), chunks=chunks, weights=withdrawn)
 
 
 # --- steps --------------------------------------------------------------------------------------------------------------
@@ -199,6 +204,21 @@ def _withdraw(workspace: Workspace, names: Sequence[str]) -> tuple[tuple[str, ..
                 served.forget(folder)
             shutil.rmtree(folder)
     return tuple(one.removeprefix("weights:") for one in found if one.startswith("weights:")), gathered
+
+
+def _weights_folders(workspace: Workspace, *, status: str) -> set[Path]:
+    with workspace.database.connect() as connection:
+        return {workspace.state / path for path in connection.scalars(select(weights.c.path).where(weights.c.status == status))}
+
+
+def _remove_weights(folders: Iterable[Path]) -> int:
+    """Remove what lies there, also in the form in which it was served; returns how many there were."""
+    found = [folder for folder in folders if folder.is_dir()]
+    for folder in found:
+        if (folder / "adapter_model.safetensors").exists():
+            served.forget(folder)
+        shutil.rmtree(folder)
+    return len(found)
 
 
 def _orphans(workspace: Workspace) -> list[str]:
