@@ -36,6 +36,7 @@ _HOME = {
     "evaluate": "groundtune.verbs.racing",
     "explain_search": "groundtune.verbs.answering",
     "init": "groundtune.verbs.knowledge",
+    "learned": "groundtune.verbs.learning",
     "models": "groundtune.verbs.machine",
     "report": "groundtune.verbs.racing",
     "search": "groundtune.verbs.knowledge",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from groundtune.verbs.dataset_writing import build_dataset
     from groundtune.verbs.datasets import check_dataset
     from groundtune.verbs.knowledge import ask, compact, erase, init, search, show, sync
+    from groundtune.verbs.learning import learned
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
     from groundtune.verbs.sweeping import sweep
@@ -83,6 +85,7 @@ __all__ = [
     "evaluate",
     "explain_search",
     "init",
+    "learned",
     "models",
     "report",
     "search",

@@ -9,6 +9,7 @@
     |-- NotFound              LookupError          a model, document, candidate, file or run       exit 4
     |-- MissingExtra          ImportError          an optional package; says the exact command     exit 5
     |-- AccessDenied          PermissionError      the caller may not do or read this              exit 6
+    |   `-- Withdrawn                              what was learned from a document that is gone, or for fewer than then
     |-- ModelFailure          RuntimeError         a model could not load, answer or train         exit 7
     `-- WorkspaceError        OSError              locked, read-only, full, damaged                exit 8
 
@@ -87,6 +88,10 @@ class MissingExtra(GroundtuneError, ImportError):
 
 class AccessDenied(GroundtuneError, PermissionError):
     exit_code = 6
+
+
+class Withdrawn(AccessDenied):
+    """Weights or a dataset that learned from a document which is gone, or which fewer may read by now."""
 
 
 class ModelFailure(GroundtuneError, RuntimeError):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundtune.access.audience import conjoin, from_json, may_read, to_json
+from groundtune.access.audience import conjoin, from_json, implies, may_read, spoken, to_json
 from groundtune.errors import WorkspaceError
 from groundtune.types import EVERYONE, NOBODY, Audience, Caller
 
@@ -69,6 +71,37 @@ def test_examples_of_the_algebra() -> None:
     assert conjoin([Audience.of(EVERYONE), Audience.of("a", "b"), Audience.of("a")]) == Audience.of("a")
     assert conjoin([Audience.of(EVERYONE, "x"), Audience.of(EVERYONE)]) == Audience.of(EVERYONE)
     assert conjoin([Audience.of("a"), Audience.of("b", denied=("c",))]).denied == {"c"}
+
+
+EVERYBODY = [Caller.of(*held) for size in range(5) for held in combinations("abcd", size)]
+"""Every caller there is over the few principals."""
+
+
+@given(audiences(few), audiences(few))
+@settings(max_examples=500)
+def test_one_audience_implies_another_exactly_when_every_reader_of_it_reads_the_other(one: Audience, other: Audience) -> None:
+    assert implies(one, other) == all(brute_force(other, caller) for caller in EVERYBODY if brute_force(one, caller))
+
+
+@given(audiences(few), audiences(few))
+def test_a_conjunction_implies_each_of_its_parts(one: Audience, other: Audience) -> None:
+    assert implies(conjoin([one, other]), one) and implies(one, one)
+
+
+def test_who_loses_by_a_change() -> None:
+    hr_or_it = Audience.of("hr", "it")
+    assert implies(Audience.of("hr"), hr_or_it) and not implies(hr_or_it, Audience.of("hr"))
+    assert implies(hr_or_it, Audience.of("hr", EVERYONE)) and not implies(Audience.of(EVERYONE), hr_or_it)
+    assert not implies(hr_or_it, Audience.of("hr", "it", denied=("intern",)))
+    assert implies(Audience.of("hr", "it", denied=("it",)), Audience.of("hr")), "whoever is it was denied before too"
+    assert not implies(hr_or_it, NOBODY) and implies(NOBODY, hr_or_it)
+    assert implies(Audience.of("x", denied=("x",)), NOBODY), "nobody could read it"
+
+
+def test_in_words() -> None:
+    staff_hr = Audience(frozenset({frozenset({"staff"}), frozenset({"it", "hr"})}), frozenset({"intern"}))
+    assert spoken(staff_hr) == "(hr or it) and staff, but not intern"
+    assert (spoken(Audience.of("b", "a")), spoken(NOBODY)) == ("a or b", "nobody")
 
 
 def test_the_conjunction_of_very_many_stays_symbolic_and_small() -> None:

@@ -27,6 +27,7 @@ TREE = [
     (errors.NotFound("no.", remedy="Look elsewhere."), 4),
     (errors.MissingExtra("torch", extra="train", wanted_by="training"), 5),
     (errors.AccessDenied("no."), 6),
+    (errors.Withdrawn("no."), 6),
     (errors.ModelFailure("no."), 7),
     (errors.WorkspaceError("no."), 8),
 ]

@@ -14,10 +14,10 @@ from groundtune.cli.main import run
 from groundtune.config import tree
 from groundtune.dataset import formats, personal
 from groundtune.dataset.build import Passage, Wish, proposal_of, wishes
+from groundtune.dataset.kept import manifest_of
 from groundtune.dataset.read import read_questions
-from groundtune.errors import NotFound, UsageError
+from groundtune.errors import UsageError, Withdrawn
 from groundtune.models.fake import TOKEN
-from groundtune.store.datasets import manifest_of
 from groundtune.store.workspace import Workspace
 from groundtune.types import Chunk, Generation, Message, Usage
 from tests.firm import CONFIG, write_firm
@@ -104,7 +104,7 @@ def test_from_files_to_a_hashed_manifest_and_back(firm: Path, capsys: pytest.Cap
     assert [one.id for one in read_questions(firm / "train.jsonl").examples] == ["t1", "b1"]
     assert (done.read, done.kept) == (9, 2) and done.audience.clauses == {frozenset({"staff"})}
     with Workspace.open(firm) as workspace:
-        manifest = manifest_of(workspace.database, workspace.artefacts, done.id)
+        manifest = manifest_of(workspace, done.id)
         assert [row["id"] for row in workspace.artefacts.get_json(manifest["rows"])] == ["t1", "b1"]
     assert manifest["documents"] == ["ladder.md"] and list(manifest["kept"]) == ["b1", "t1"]
     text = json.dumps(manifest)
@@ -121,9 +121,9 @@ def test_from_files_to_a_hashed_manifest_and_back(firm: Path, capsys: pytest.Cap
     assert erased.datasets == (done.id,)
     with (
         Workspace.open(firm) as workspace,
-        pytest.raises(NotFound, match="was withdrawn: a document that it came out of was erased"),
+        pytest.raises(Withdrawn, match="a document that it was learned from was erased"),
     ):
-        manifest_of(workspace.database, workspace.artefacts, done.id)
+        manifest_of(workspace, done.id)
     assert not (firm / ".groundtune" / "artefacts" / done.id[:2] / done.id[2:]).exists()
 
 

@@ -36,6 +36,32 @@ def conjoin(audiences: Iterable[Audience]) -> Audience:
     return Audience(_needed(clauses), frozenset(denied)) if clauses else NOBODY
 
 
+def implies(one: Audience, other: Audience) -> bool:
+    """True when every caller who may read `one` may read `other`: so `other` is narrower exactly when this is False.
+
+    Decided on the clauses, without callers. Whoever reads `one` holds none of its denied principals, and may hold all others.
+    So each principal that `other` denies must be denied by `one`, and each clause of `other` must hold all that is left of some
+    clause of `one` once the denied are taken out: else the caller with every principal outside that clause reads `one` only.
+    """
+    left = [clause - one.denied for clause in one.clauses]
+    if not left or EVERYONE in one.denied or frozenset() in left:  # nobody reads it
+        return True
+    return (
+        bool(other.clauses)
+        and other.denied <= one.denied
+        and all(EVERYONE in clause or any(held <= clause for held in left) for clause in other.clauses)
+    )
+
+
+def spoken(audience: Audience) -> str:
+    """In words: `staff and (hr or board), but not intern`; the clauses in order."""
+    clauses = sorted(sorted(clause) for clause in audience.clauses)
+    if not clauses or [] in clauses:
+        return "nobody"
+    parts = [f"({' or '.join(clause)})" if len(clause) > 1 and len(clauses) > 1 else " or ".join(clause) for clause in clauses]
+    return " and ".join(parts) + (f", but not {' or '.join(sorted(audience.denied))}" if audience.denied else "")
+
+
 def _needed(clauses: set[frozenset[str]]) -> frozenset[frozenset[str]]:
     """Without clauses that every caller meets (unless there is no other) and those that hold all of another clause."""
     demanding = {clause for clause in clauses if EVERYONE not in clause}

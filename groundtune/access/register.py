@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from groundtune.access.audience import from_json, may_read, to_json
 from groundtune.access.clauses import ClauseIndex
+from groundtune.access.learned import withdraw_narrowed
 from groundtune.errors import DataError
 from groundtune.store.database import Database
 from groundtune.store.tables import audiences, documents, settings
@@ -55,11 +56,12 @@ class AccessRegister:
             _raise_version(connection)  # first: other writers wait, so that ids appear in order, also on PostgreSQL
             return self._interned(connection, {audience})[audience]
 
-    def assign(self, changes: Mapping[str, Audience]) -> int:
+    def assign(self, changes: Mapping[str, Audience], *, deleted: Collection[str] = ()) -> int:
         """Say who may read these documents; returns how many changed. The policy version rises once if any did.
 
-        A document that is not known yet is entered as pending. NOBODY takes every reader away. Raises DataError for an id that
-        is not Unicode text.
+        A document that is not known yet is entered as pending. NOBODY takes every reader away. Datasets and weights that came
+        out of a document which fewer may read by now are withdrawn in the same transaction; the reason for `deleted` ones is
+        that they are gone. Raises DataError for an id that is not Unicode text.
         """
         for document in changes:
             if not _storable(document):
@@ -74,6 +76,8 @@ class AccessRegister:
                 interned |= self._interned(connection, {changes[name] for name in changed} - interned.keys())
                 rows = [{"id": name, "audience_id": interned[changes[name]]} for name in changed]
                 self.database.upsert(connection, documents, rows)
+                narrowed = {name: (interned[changes[name]], changes[name]) for name in changed}
+                withdraw_narrowed(self.database, connection, narrowed, deleted=deleted)
         return len(changed)
 
     def audience(self, document: str) -> Audience:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from groundtune.access.audience import conjoin, may_read
+from groundtune.access.audience import may_read
+from groundtune.access.learned import UsersNow, enter
 from groundtune.answer.assistant import Assistant, DocumentRetriever
 from groundtune.answer.external import ExternalAssistant
 from groundtune.answer.follow_up import rewriting
@@ -20,6 +21,7 @@ from groundtune.interfaces import Embedder, LanguageModel, Progress, Reranker
 from groundtune.models import load_model
 from groundtune.plugins import load
 from groundtune.prompting import templates
+from groundtune.store.database import Database
 from groundtune.store.stages import digest
 from groundtune.training.data import Pairs, domain_pairs, pairs_digest, raft_pairs, sft_pairs
 from groundtune.training.lora import TrainingResult, train
@@ -58,9 +60,11 @@ class Workshop:
     """What the candidates of one run share: each part is made once.
 
     `audience_of` gives the audience of an example at the newest policy; `trained_for` are the principals whom the operator
-    named as users of tuned weights: each of them alone must be able to read every example that enters.
+    named as users of tuned weights: each of them alone must be able to read every example that enters. `database` is where
+    weights are entered before they are trained, and asked at every request whether they were withdrawn.
     """
 
+    database: Database
     embedder: Embedder
     retriever: DocumentRetriever | None
     audience_of: Callable[[Example], Audience]
@@ -176,12 +180,15 @@ def tune(
     identity = digest({"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed})[
         :16
     ]
+    documents = tuple(sorted({document for pair in pairs.pairs for document in pair.documents}))
+    with workshop.database.begin() as connection:
+        enter(workshop.database, connection, f"weights:{identity}", audience=pairs.audience, documents=documents)
     result = train(candidate.model, pairs.pairs, tuning, out=folder / identity, seed=seed, progress=progress)
     return Weights(
         id=identity,
         adapter=result.adapter,
         audience=pairs.audience,
-        documents=tuple(sorted({document for pair in pairs.pairs for document in pair.documents})),
+        documents=documents,
         pairs=len(pairs.pairs),
         unreadable=pairs.unreadable,
         without_gold=pairs.without_gold,
@@ -234,7 +241,7 @@ def build(
         retriever=workshop.retriever if candidate.context else None,
         neighbours=neighbours,
         labels=workshop.labels,
-        audience=(lambda: users_of(weights, workshop.retriever)) if weights else None,
+        audience=users_of(weights, workshop.database) if weights else None,
         rewrite=rewriting(workshop.follow_up, model=model),
         fingerprint=fingerprint,
     )
@@ -249,7 +256,6 @@ def neighbours_of(workshop: Workshop, examples: Sequence[Example]) -> Neighbours
     )
 
 
-def users_of(weights: Weights, retriever: DocumentRetriever | None) -> Audience:
-    """Who may use the weights now: whoever meets every clause that held at training and every document's present audience."""
-    now = [] if retriever is None else [retriever.audience(document) for document in weights.documents]
-    return conjoin([weights.audience, *now])
+def users_of(weights: Weights, database: Database) -> UsersNow:
+    """Who may use the weights, asked anew at each call. Raises Withdrawn."""
+    return UsersNow(database, f"weights:{weights.id}", audience=weights.audience, documents=weights.documents)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import func, insert, select
 
 from groundtune.access.audience import from_json, to_json
+from groundtune.access.learned import refuse_withdrawn
 from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.candidates.build import Weights, Workshop
@@ -36,6 +37,7 @@ def open_workshop(
     reranker = load_reranker(config.retrieval.reranker) if config.documents and config.retrieval.reranker else None
     register = AccessRegister(workspace.database)
     return Workshop(
+        database=workspace.database,
         embedder=embedder,
         retriever=WorkspaceRetriever(workspace, embedder=embedder, reranker=reranker) if config.documents else None,
         audience_of=lambda example: audience_of_example(example, register.audience),
@@ -56,7 +58,10 @@ def weights_folder(workspace: Workspace) -> Path:
 
 
 def remember_weights(workspace: Workspace, made: Weights) -> None:
-    """Register weights with their audience, and their lineage: weights <- documents whose text or answers they learned."""
+    """Register weights with their audience, and their lineage: weights <- documents whose text or answers they learned.
+
+    Raises Withdrawn when one of the documents went, or narrowed, while they were trained.
+    """
     row = {
         "id": made.id,
         "path": made.adapter.relative_to(workspace.state).as_posix(),
@@ -65,6 +70,7 @@ def remember_weights(workspace: Workspace, made: Weights) -> None:
         "created": time.time(),
     }
     with workspace.database.begin() as connection:
+        refuse_withdrawn(connection, f"weights:{made.id}")
         workspace.database.insert_new(connection, weights_table, [row])
     lineage.record(
         workspace.database,
@@ -75,10 +81,11 @@ def remember_weights(workspace: Workspace, made: Weights) -> None:
 
 
 def find_weights(workspace: Workspace, identity: str) -> Weights:
-    """Registered weights. Raises NotFound when they are unknown, withdrawn or gone from the disk."""
+    """Registered weights. Raises Withdrawn, or NotFound when they are unknown or gone from the disk."""
     with workspace.database.connect() as connection:
+        refuse_withdrawn(connection, f"weights:{identity}")
         row = connection.execute(select(weights_table).where(weights_table.c.id == identity)).mappings().first()
-    if row is None or row["status"] != "ready" or not (workspace.state / row["path"] / ABOUT).exists():
+    if row is None or not (workspace.state / row["path"] / ABOUT).exists():
         raise NotFound("these weights are not there.", subject=identity, remedy="Run: groundtune train")
     folder = workspace.state / row["path"]
     try:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import groundtune
+from groundtune.access.audience import spoken
 from groundtune.cli import output, progress
 from groundtune.cli.options import HERE, Json, Workspace
 
@@ -53,6 +54,7 @@ def check(
     if len(shown) < len(done.findings):
         output.note(f"{len(done.findings) - len(shown)} more; --all lists them.")
     output.line(f"{done.kept} of {done.read} examples kept: dataset {done.id}")
+    output.line(f"what is trained on it may be used by: {spoken(done.audience)}")
     output.line(f"manifest: {done.manifest}")
     if done.out is not None:
         output.line(f"wrote {done.out}")

@@ -18,8 +18,8 @@ def command(
 ) -> None:
     """Erase documents whose files were removed.
 
-    What was read, embedded, answered and trained from them goes too: stored answers are all dropped, weights trained on one of
-    them are withdrawn.
+    What was read, embedded, answered and trained from them goes too: stored answers are all dropped, weights and datasets
+    made of one of them are withdrawn.
     """
     done = groundtune.erase(documents, root=workspace)
     if json:
@@ -31,6 +31,7 @@ def command(
         f"{done.answers} of answers",
         output.counted(done.scores, "score"),
         f"{len(done.weights)} weights",
+        output.counted(len(done.datasets), "dataset"),
         f"{len(done.reports)} reports and runs",
     )
     output.line(f"{output.counted(len(done.documents), 'document')} erased: {', '.join(gone)}")

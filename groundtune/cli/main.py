@@ -31,6 +31,7 @@ COMMANDS = (
     "ask",
     "dataset",
     "train",
+    "learned",
     "evaluate",
     "sweep",
     "decide",

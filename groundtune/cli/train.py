@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import groundtune
+from groundtune.access.audience import spoken
 from groundtune.cli import output, progress
 from groundtune.cli.options import HERE, Json, Workspace
 
@@ -27,3 +28,4 @@ def command(
         return
     output.line(f"{result.candidate}: weights {result.weights} in {result.adapter}")
     output.line(f"{result.pairs} training pairs, {result.left_out} examples left out, {progress.duration(result.seconds)}")
+    output.line(f"may be used by: {spoken(result.audience)}")

@@ -11,11 +11,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from groundtune.access.audience import conjoin, from_json, may_read, to_json
+from groundtune.access.audience import from_json, may_read, to_json
 from groundtune.access.register import AccessRegister
+from groundtune.candidates.build import users_of
 from groundtune.candidates.open import find_weights
 from groundtune.dataset.check import audience_of_example, locate
-from groundtune.errors import NotFound
+from groundtune.errors import NotFound, Withdrawn
 from groundtune.ingest.reading import stored_document
 from groundtune.reporting.choice import reference
 from groundtune.reporting.lost import Lost, Passage, choose, losses, marked, questions
@@ -138,10 +139,10 @@ class _Rights:
         """Whether the readers belong to the audience of all these weights; withdrawn ones are for nobody."""
         for made in weights:
             try:
-                found = find_weights(self._workspace, made["id"])
-            except NotFound:
+                users = users_of(find_weights(self._workspace, made["id"]), self._workspace.database)()
+            except (NotFound, Withdrawn):
                 return False
-            if not self._read(conjoin([found.audience, *map(self._register.audience, found.documents)])):
+            if not self._read(users):
                 return False
         return True
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
+from groundtune.access.learned import withdraw_erased
 from groundtune.access.register import AccessRegister
 from groundtune.errors import NotFound, UsageError
 from groundtune.index.versions import IndexVersions
@@ -60,6 +61,8 @@ class Compaction:
     """Files that nothing named."""
     chunks: int
     """In the index, which was built anew."""
+    weights: int = 0
+    """Withdrawn ones whose files were removed."""
 
 
 def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, items: Collection[str] = ()) -> Erasure:
@@ -75,13 +78,7 @@ def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, ite
         _check(workspace, names)
         _forget_rows(workspace, names)
         _rebuilt(workspace, embedder)
-        withdrawn = _withdraw(workspace, names)
-        gathered = datasets.withdraw(
-            workspace.database,
-            workspace.artefacts,
-            parents=[document_name(name) for name in names],
-            reason="a document that it came out of was erased",
-        )
+        withdrawn, gathered = _withdraw(workspace, names)
         own = {stage: _only_of(workspace, names, stage) for stage in _OF_ONE_DOCUMENT}
         answers = _answers(workspace)
         workspace.stages.drop([*answers, *(artefact for found in own.values() for artefact in found)])
@@ -103,7 +100,8 @@ def erase(workspace: Workspace, names: Sequence[str], *, embedder: Embedder, ite
 
 
 def compact(workspace: Workspace, *, embedder: Embedder) -> Compaction:
-    """Remove stored parses, contexts and vectors that no current document came to, and build the index anew.
+    """Remove stored parses, contexts and vectors that no current document came to, and all that was withdrawn; build the index
+    anew.
 
     What `sync` keeps so that text which comes back need not be read again is gone afterwards.
     """
@@ -121,12 +119,13 @@ def compact(workspace: Workspace, *, embedder: Embedder) -> Compaction:
         dropped = stored.keys() - kept
         workspace.stages.drop(dropped)
         lineage.forget(workspace.database, dropped)
+        withdrawn = _remove_weights(_weights_folders(workspace, status="withdrawn"))
         orphans = _orphans(workspace)
         for orphan in orphans:
             workspace.artefacts.remove(orphan)
         chunks = _rebuilt(workspace, embedder)
         workspace.database.compact()
-    return Compaction(results=len(dropped), orphans=len(orphans), chunks=chunks)
+    return Compaction(results=len(dropped), orphans=len(orphans), chunks=chunks, weights=withdrawn)
 
 
 # --- steps --------------------------------------------------------------------------------------------------------------
@@ -151,7 +150,7 @@ def _living(workspace: Workspace) -> set[str]:
 
 
 def _forget_rows(workspace: Workspace, names: Sequence[str]) -> None:
-    AccessRegister(workspace.database).assign(dict.fromkeys(_living(workspace) & set(names), NOBODY))
+    AccessRegister(workspace.database).assign(dict.fromkeys(_living(workspace) & set(names), NOBODY), deleted=names)
     with workspace.database.begin() as connection:
         for start in range(0, len(names), _IN):
             connection.execute(delete(documents).where(documents.c.id.in_(names[start : start + _IN])))
@@ -187,27 +186,37 @@ def _answers(workspace: Workspace) -> set[str]:
         return set(connection.scalars(select(stages.c.artefact).where(stages.c.stage.not_in(_OF_ONE_DOCUMENT))))
 
 
-def _withdraw(workspace: Workspace, names: Sequence[str]) -> tuple[str, ...]:
-    """Weights that were trained on one of the documents, and trainings that did not end, of which nobody knows on what."""
-    named = {document_name(name) for name in names}
+def _withdraw(workspace: Workspace, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Withdraw weights and datasets that hold one of the documents, and remove them, with trainings that did not end: of some
+    of those nobody knows on what. Returns the ids of both."""
+    came_out = set().union(*(lineage.descendants(workspace.database, document_name(name)) for name in names))
+    made = {one for one in came_out if one.startswith(("weights:", "dataset:"))}
+    found = withdraw_erased(workspace.database, names, made_of=made)
+    gathered = tuple(one.removeprefix("dataset:") for one in found if one.startswith("dataset:"))
+    datasets.remove(workspace.database, workspace.artefacts, gathered)
     with workspace.database.connect() as connection:
-        rows = connection.execute(select(weights.c.id, weights.c.path)).all()
-    withdrawn = []
-    kept: set[Path] = set()
-    for row in rows:
-        folder = workspace.state / row.path
-        if not named & lineage.ancestors(workspace.database, f"weights:{row.id}"):
-            kept.add(folder)
-            continue
-        withdrawn.append(row.id)
-        with workspace.database.begin() as connection:
-            reason = "trained on a document that was erased"
-            connection.execute(update(weights).where(weights.c.id == row.id).values(status="withdrawn", reason=reason))
-        served.forget(folder)
+        kept = {
+            workspace.state / path for path in connection.scalars(select(weights.c.path).where(weights.c.status == "ready"))
+        }
     for folder in (workspace.state / "weights").glob("*"):
         if folder not in kept:
+            served.forget(folder)
             shutil.rmtree(folder)
-    return tuple(withdrawn)
+    return tuple(one.removeprefix("weights:") for one in found if one.startswith("weights:")), gathered
+
+
+def _weights_folders(workspace: Workspace, *, status: str) -> set[Path]:
+    with workspace.database.connect() as connection:
+        return {workspace.state / path for path in connection.scalars(select(weights.c.path).where(weights.c.status == status))}
+
+
+def _remove_weights(folders: Iterable[Path]) -> int:
+    """Remove what lies there, also in the form in which it was served; returns how many there were."""
+    found = [folder for folder in folders if folder.is_dir()]
+    for folder in found:
+        served.forget(folder)
+        shutil.rmtree(folder)
+    return len(found)
 
 
 def _orphans(workspace: Workspace) -> list[str]:

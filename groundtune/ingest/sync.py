@@ -138,7 +138,7 @@ def _settle_access(
     policy = Policy.from_config(workspace.config.access)
     rulings = {item.id: policy.ruling(item.id, item.path) for item in items}
     AccessRegister(workspace.database).assign(
-        {id: ruling.audience for id, ruling in rulings.items()} | dict.fromkeys(gone, NOBODY)
+        {id: ruling.audience for id, ruling in rulings.items()} | dict.fromkeys(gone, NOBODY), deleted=frozenset(gone)
     )
     unreadable = [id for id, ruling in rulings.items() if not ruling.origin or ruling.problem]
     return unreadable, [(id, ruling.problem) for id, ruling in rulings.items() if ruling.problem]

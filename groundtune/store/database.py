@@ -22,7 +22,7 @@ from groundtune.store.tables import settings
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-NEWEST = "0002"
+NEWEST = "0003"
 """Revision that this package expects; a test holds it to `migrations/`."""
 
 _WRITE = "groundtune_write"

@@ -102,3 +102,24 @@ datasets = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("created", Float, nullable=False),
 )
+
+learned = Table(  # what datasets and weights are made of, entered before they are made
+    "learned",
+    metadata,
+    Column("artefact", Text, primary_key=True),  # weights:ID or dataset:ID
+    Column("document", Text, primary_key=True),
+    Column("audience_id", Integer, ForeignKey("audiences.id"), nullable=False),  # of the document at that time
+    Index("learned_document", "document"),
+)
+
+withdrawals = Table(  # why datasets and weights may not be used any more
+    "withdrawals",
+    metadata,
+    Column("artefact", Text, primary_key=True),
+    Column("document", Text, primary_key=True),  # empty once erased
+    Column("change", Text, nullable=False),  # deleted, narrowed, erased
+    Column("before_id", Integer, ForeignKey("audiences.id")),  # who could read it when it was learned
+    Column("after_id", Integer, ForeignKey("audiences.id")),
+    Column("created", Float, nullable=False),
+    Index("withdrawals_document", "document"),
+)

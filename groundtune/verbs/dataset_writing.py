@@ -102,17 +102,24 @@ def _passages(workspace: Workspace, users: Sequence[str]) -> list[Passage]:
         )
     register, policy = AccessRegister(workspace.database), Policy(workspace, ())
     embedder = load_embedder(workspace.config.embedder)
-    found = []
+    found: list[Passage] = []
+    barred: list[str] = []
     for name, entry in sorted(documents_with_text(workspace).items()):
         audience = register.audience(name)
-        if all(may_read(audience, Caller.of(user)) for user in users) and not policy.document(name):
+        if not users or not all(may_read(audience, Caller.of(user)) for user in users):
+            barred.append(f"{name} may not be read by all of: {', '.join(users) or '(nobody is named)'}")
+        elif why := policy.document(name):
+            barred.append(why)
+        else:
             document = stored_document(workspace, entry)
             found += [Passage(chunk, document.title) for chunk in chunks_of(document, workspace=workspace, embedder=embedder)]
     if not found:
         raise UsageError(
-            "there is no passage to write about: no document that was read may be both trained on and read by all users.",
+            f"there is no passage to write about: {barred[0] if barred else 'no document was read yet'}.",
             subject=str(workspace.root),
-            remedy="Run: groundtune sync; and say in [[dataset.documents]] what may be trained on.",
+            remedy="Say in [[dataset.documents]] what may be trained on, and with --for or training.audience for whom."
+            if barred
+            else "Run: groundtune sync",
         )
     return found
 

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from groundtune.access.audience import conjoin, to_json
+from groundtune.access.audience import conjoin
 from groundtune.config import DatasetFile
 from groundtune.dataset.check import check_evidence
 from groundtune.dataset.findings import CHECKS, Finding, Gate
 from groundtune.dataset.formats import read_examples
 from groundtune.dataset.gate import check_dataset as send_through
+from groundtune.dataset.kept import keep
 from groundtune.dataset.manifest import manifest
 from groundtune.dataset.read import row, write_questions
 from groundtune.dataset.split import assign_groups
 from groundtune.errors import UsageError
-from groundtune.ingest.reading import document_name
 from groundtune.interfaces import Progress
-from groundtune.store.datasets import keep
 from groundtune.store.workspace import Workspace
 from groundtune.types import LOCAL, Audience, Caller, Example
 from groundtune.verbs.dataset_sources import Audiences, Policy, Texts, held_out, users_named
@@ -91,12 +90,11 @@ def check_dataset(
         read = len(examples) + sum(len(reading.problems) for reading in readings)
         about = manifest(checked, gate=gate, files=paths, read=read)
         id = keep(
-            workspace.database,
-            workspace.artefacts,
+            workspace,
             manifest=about,
             rows=[row(example) for example in checked.kept],
-            audience=to_json(audience),
-            documents=[document_name(name) for name in about["documents"]],
+            audience=audience,
+            documents=about["documents"],
         )
         if out is not None:
             write_questions(Path(out), checked.kept)
