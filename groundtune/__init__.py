@@ -33,7 +33,9 @@ _HOME = {
     "erase": "groundtune.verbs.knowledge",
     "evaluate": "groundtune.verbs.racing",
     "explain_search": "groundtune.verbs.answering",
+    "export": "groundtune.verbs.exporting",
     "init": "groundtune.verbs.knowledge",
+    "lineage": "groundtune.verbs.tracing",
     "models": "groundtune.verbs.machine",
     "report": "groundtune.verbs.racing",
     "search": "groundtune.verbs.knowledge",
@@ -49,10 +51,12 @@ if TYPE_CHECKING:
     from groundtune.types import Answer, Audience, Caller, Candidate, Citation, Example, Filter, Hit, Verdict
     from groundtune.verbs.advice import advise
     from groundtune.verbs.answering import ask_stream, explain_search
+    from groundtune.verbs.exporting import export
     from groundtune.verbs.knowledge import ask, compact, erase, init, search, show, sync
     from groundtune.verbs.machine import doctor, models
     from groundtune.verbs.racing import decide, evaluate, report, train
     from groundtune.verbs.sweeping import sweep
+    from groundtune.verbs.tracing import lineage
 
 __all__ = [
     "Answer",
@@ -76,7 +80,9 @@ __all__ = [
     "erase",
     "evaluate",
     "explain_search",
+    "export",
     "init",
+    "lineage",
     "models",
     "report",
     "search",

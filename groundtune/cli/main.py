@@ -34,6 +34,8 @@ COMMANDS = (
     "sweep",
     "decide",
     "report",
+    "lineage",
+    "export",
     "erase",
     "compact",
     "models",

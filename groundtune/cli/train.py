@@ -27,3 +27,6 @@ def command(
         return
     output.line(f"{result.candidate}: weights {result.weights} in {result.adapter}")
     output.line(f"{result.pairs} training pairs, {result.left_out} examples left out, {progress.duration(result.seconds)}")
+    output.line(f"model card: {result.adapter / 'MODEL_CARD.md'}")
+    if result.forgetting is not None:
+        output.line(f"forgetting: {result.forgetting.words}")

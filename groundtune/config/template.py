@@ -84,6 +84,7 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 
 [training]
 # audience = ["everyone"]   # who will use tuned weights; only examples that they may read enter
+# forgetting = true         # `groundtune train` ends with general questions before and after; see the model card
 
 [scoring]
 # database = "shop.sqlite"          # for metric = "sql_execution": queries run on it, read-only

@@ -114,6 +114,8 @@ class Training(Section):
     audience: Principals = (EVERYONE,)
     """Who will use the weights: only examples that a caller with these principals may read enter."""
     seed: Annotated[int, Field(ge=0)] = 0
+    forgetting: bool = True
+    """Ask `train`'s weights and the untuned model the same general questions, and put the difference into the model card."""
 
 
 class Scoring(Section):

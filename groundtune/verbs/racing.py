@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from groundtune.candidates.build import tune
+from groundtune.candidates.forgetting import probe_forgetting
 from groundtune.candidates.open import remember_run, remember_weights, weights_folder
 from groundtune.candidates.recipes import candidate_named
 from groundtune.config import FILE_NAME, STANDARD, Config, default_config_text, known_names
@@ -24,6 +25,7 @@ from groundtune.decision.setup import set_up
 from groundtune.errors import NotFound, UsageError
 from groundtune.interfaces import Progress
 from groundtune.store.workspace import Workspace
+from groundtune.training.forgetting import Forgetting
 from groundtune.types import Audience, CandidateReport
 
 
@@ -38,13 +40,15 @@ class TrainResult:
     audience: Audience
     """Who may use the weights: every clause must be met."""
     seconds: float
+    forgetting: Forgetting | None = None
+    """General questions and prose before and after; None where `training.forgetting` is off."""
 
 
 def train(candidate: str, *, root: Path | str = ".", progress: Progress | None = None) -> TrainResult:
     """Weights of one tuned candidate for use: trained on every question of the train part, or on all when nothing is sealed.
 
     Below 300 questions a race is cross-fitted, so its own weights have each seen a part only; these see all, and are therefore
-    not the weights that were measured.
+    not the weights that were measured. What they forgot is probed at the end and stands in their model card.
     """
     with Workspace.open(root) as workspace, workspace.lock():
         recipe = candidate_named(candidate, config=workspace.config)
@@ -70,6 +74,8 @@ def train(candidate: str, *, root: Path | str = ".", progress: Progress | None =
         )
         remember_weights(workspace, made)
         remember_run(workspace, verb=f"train {candidate}", content={"candidate": candidate, "weights": made.id})
+        taken = time.perf_counter() - started
+        forgot = probe_forgetting(workspace, setup.workshop, setup.candidates[0].model, made, progress=progress)
         return TrainResult(
             candidate=candidate,
             weights=made.id,
@@ -77,7 +83,8 @@ def train(candidate: str, *, root: Path | str = ".", progress: Progress | None =
             pairs=made.pairs,
             left_out=len(made.unreadable) + len(made.without_gold),
             audience=made.audience,
-            seconds=time.perf_counter() - started,
+            seconds=taken,
+            forgetting=forgot,
         )
 
 
