@@ -37,6 +37,7 @@ _HOME = {
     "init": "groundtune.verbs.knowledge",
     "lineage": "groundtune.verbs.tracing",
     "models": "groundtune.verbs.machine",
+    "plan": "groundtune.verbs.planning",
     "report": "groundtune.verbs.racing",
     "search": "groundtune.verbs.knowledge",
     "show": "groundtune.verbs.knowledge",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from groundtune.verbs.exporting import export
     from groundtune.verbs.knowledge import ask, compact, erase, init, search, show, sync
     from groundtune.verbs.machine import doctor, models
+    from groundtune.verbs.planning import plan
     from groundtune.verbs.racing import decide, evaluate, report, train
     from groundtune.verbs.sweeping import sweep
     from groundtune.verbs.tracing import lineage
@@ -84,6 +86,7 @@ __all__ = [
     "init",
     "lineage",
     "models",
+    "plan",
     "report",
     "search",
     "show",

@@ -29,6 +29,7 @@ COMMANDS = (
     "show",
     "search",
     "ask",
+    "plan",
     "train",
     "evaluate",
     "sweep",

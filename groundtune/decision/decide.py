@@ -198,12 +198,8 @@ def run_race(
     for candidate in raced:
         for weights in outcome.weights.get(candidate.name, ()):
             remember_weights(workspace, weights)
-            if weights.result.seconds:
-                remember_training_pace(
-                    setup.workshop.model(candidate.model),
-                    tokens_per_second=weights.result.tokens_per_second,
-                    memory=workspace.state / "pace.json",
-                )
+            model = setup.workshop.model(candidate.model)
+            remember_training_pace(model, weights.result, memory=workspace.state / "pace.json")
     return outcome
 
 

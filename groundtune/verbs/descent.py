@@ -8,6 +8,7 @@ answers in the file of their decision.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from groundtune.access.audience import conjoin, from_json, may_read
 from groundtune.access.register import AccessRegister
@@ -49,7 +50,7 @@ class Descent:
     def __init__(self, records: Records, caller: Caller) -> None:
         self.records = records
         self._caller = caller
-        self._register = AccessRegister(records.workspace.database)
+        self._audience = cache(AccessRegister(records.workspace.database).audience)
         self._known: dict[str, bool] = {}
         self._ways: dict[str, tuple[Callable[[str], list[Step]], Callable[[str], list[Step]]]] = {
             "document": (lambda _: [], self._led_by_document),
@@ -84,7 +85,7 @@ class Descent:
     def _may_know(self, kind: str, id: str) -> bool:
         records = self.records
         if kind == "document":
-            return self._register.may_read(id, self._caller)
+            return self._may_read(id)
         if kind == "chunk":
             return self.may_know(document_name(id.rpartition("#")[0]))
         if kind == "example":
@@ -104,25 +105,24 @@ class Descent:
         return kind == "model" or (self._may_read_all(id) and bool(self._stored_up(id)))
 
     def _may_know_example(self, id: str) -> bool:
+        """One that left the questions is known to those who may read all that was shown with it in training."""
         example = self.records.examples.get(id)
         if example is not None:
-            return may_read(audience_of_example(example, self._register.audience), self._caller)
-        learned = [
-            about["documents_of"][id] for about in self.records.trainings.values() if id in about.get("documents_of", {})
-        ]
-        return (
-            bool(learned)
-            and all(documents for documents in learned)
-            and all(self._register.may_read(document, self._caller) for documents in learned for document in documents)
-        )
+            return may_read(audience_of_example(example, self._audience), self._caller)
+        trainings = self.records.trainings.values()
+        learned = [documents for about in trainings if (documents := about.get("documents_of", {}).get(id)) is not None]
+        return bool(learned) and all(documents and all(map(self._may_read, documents)) for documents in learned)
 
     def _may_use(self, id: str) -> bool:
         """Of weights in use every document is asked again; of withdrawn ones the audience at training is all that is left."""
         row = self.records.weights[id]
         audiences = [from_json(row["audience"])]
         if row["status"] == "ready":
-            audiences += map(self._register.audience, self.records.trainings.get(id, {}).get("documents", ()))
+            audiences += map(self._audience, self.records.trainings.get(id, {}).get("documents", ()))
         return may_read(conjoin(audiences), self._caller)
+
+    def _may_read(self, document: str) -> bool:
+        return may_read(self._audience(document), self._caller)
 
     def _may_read_all(self, name: str) -> bool:
         above = lineage.ancestors(self.records.workspace.database, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def _exists(kind: str, id: str, descent: Descent) -> bool:
         return bool(descent.came_from(answer_name(id)))
     if kind == "model":
         return False
-    held = {
+    held: Mapping[str, Mapping[str, object]] = {
         "document": records.documents,
         "example": records.examples,
         "dataset": records.datasets,
