@@ -132,6 +132,18 @@ def test_permissions_are_those_of_now(tmp_path: Path) -> None:
     assert groundtune.lineage("kettle.md", root=root, principals=BOARD).led_to.nodes
 
 
+def test_a_secret_copy_neither_shows_nor_hides_the_way(tmp_path: Path) -> None:
+    """Two documents of one content share a stored parse; the reader of one walks through it and never meets the other."""
+    root = write_firm(tmp_path)
+    (root / "documents" / "board" / "copy.md").write_bytes((root / "documents" / "kettle.md").read_bytes())
+    groundtune.sync(root)
+    found = groundtune.lineage("kettle.md", root=root, principals=STAFF, limit=0)
+    assert path_to(found.led_to, "example:kettle-1") == ["read as", "cut into", "evidence for"]
+    parse = found.led_to.nodes[0].id
+    assert "board" not in str(found) + str(groundtune.lineage(parse, root=root, principals=STAFF, limit=0))
+    assert "document:board/copy.md" in names(groundtune.lineage(parse, root=root, principals=BOARD, limit=0).came_from)
+
+
 def test_an_erased_document_leaves_no_line(tmp_path: Path) -> None:
     root = write_firm(tmp_path)
     groundtune.sync(root)

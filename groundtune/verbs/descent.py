@@ -7,10 +7,11 @@ answers in the file of their decision.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 
-from groundtune.access.audience import conjoin, from_json, may_read
+from groundtune.access.audience import from_json, may_read
 from groundtune.access.register import AccessRegister
 from groundtune.candidates.open import answer_name, decision_name, weights_name
 from groundtune.dataset.check import audience_of_example
@@ -21,6 +22,9 @@ from groundtune.verbs.records import Records
 
 Step = tuple[str, str]
 """(relation, name). A name is `kind:id`; that of a stored result is its hash alone."""
+
+HASH = re.compile(r"[0-9a-f]{64}")
+"""Of a stored result."""
 
 KINDS = ("document", "chunk", "example", "dataset", "weights", "decision", "answer", "model")
 _UP, _DOWN = tables.lineage.c.parent, tables.lineage.c.child
@@ -102,7 +106,10 @@ class Descent:
             return bool(steps) and all(self.may_know(one) for _, one in steps)
         if kind == "decision":
             return id in records.decisions
-        return kind == "model" or (self._may_read_all(id) and bool(self._stored_up(id)))
+        if kind == "model":
+            return True
+        above = [self.may_know(one) for _, one in self._stored_up(id)]  # documents of one content share its stored results
+        return any(above) if HASH.fullmatch(id) else bool(above) and all(above)
 
     def _may_know_example(self, id: str) -> bool:
         """One that left the questions is known to those who may read all that was shown with it in training."""
@@ -116,10 +123,8 @@ class Descent:
     def _may_use(self, id: str) -> bool:
         """Of weights in use every document is asked again; of withdrawn ones the audience at training is all that is left."""
         row = self.records.weights[id]
-        audiences = [from_json(row["audience"])]
-        if row["status"] == "ready":
-            audiences += map(self._audience, self.records.trainings.get(id, {}).get("documents", ()))
-        return may_read(conjoin(audiences), self._caller)
+        withdrawn = row["status"] != "ready"
+        return may_read(from_json(row["audience"]), self._caller) and (withdrawn or self._may_read_all(weights_name(id)))
 
     def _may_read(self, document: str) -> bool:
         return may_read(self._audience(document), self._caller)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from groundtune.candidates.open import answer_name
 from groundtune.errors import NotFound, UsageError
 from groundtune.store.workspace import Workspace
-from groundtune.verbs.descent import KINDS, Descent, Step, parted
+from groundtune.verbs.descent import HASH, KINDS, Descent, Step, parted
 from groundtune.verbs.knowledge import caller_of
 from groundtune.verbs.records import Records
 
 _CHUNK = re.compile(r".+#\d+-\d+")
-_HASH = re.compile(r"[0-9a-f]{64}")
 _MOST = 2_000
 """Things that one walk names at most: a page, not a dump."""
 
@@ -66,7 +65,7 @@ def _named(id: str, descent: Descent) -> str:
     """The one thing that is called so."""
     names = [id] if parted(id)[0] else []
     names += [f"{kind}:{id}" for kind in KINDS if not names and _exists(kind, id, descent)]
-    if not names and _HASH.fullmatch(id):
+    if not names and HASH.fullmatch(id):
         names.append(id)
     known = [name for name in names if descent.may_know(name)]
     if not known:
@@ -84,14 +83,14 @@ def _exists(kind: str, id: str, descent: Descent) -> bool:
         return bool(descent.came_from(answer_name(id)))
     if kind == "model":
         return False
-    held: Mapping[str, Mapping[str, object]] = {
+    held: Mapping[str, Collection[str]] = {
         "document": records.documents,
         "example": records.examples,
         "dataset": records.datasets,
         "weights": records.weights,
         "decision": records.decisions,
-    }[kind]
-    return id in held
+    }
+    return id in held[kind]
 
 
 class _Tree:
