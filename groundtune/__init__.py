@@ -35,9 +35,12 @@ _HOME = {
     "erase": "groundtune.verbs.knowledge",
     "evaluate": "groundtune.verbs.racing",
     "explain_search": "groundtune.verbs.answering",
+    "export": "groundtune.verbs.exporting",
     "init": "groundtune.verbs.knowledge",
     "learned": "groundtune.verbs.learning",
+    "lineage": "groundtune.verbs.tracing",
     "models": "groundtune.verbs.machine",
+    "plan": "groundtune.verbs.planning",
     "report": "groundtune.verbs.racing",
     "search": "groundtune.verbs.knowledge",
     "show": "groundtune.verbs.knowledge",
@@ -54,11 +57,14 @@ if TYPE_CHECKING:
     from groundtune.verbs.answering import ask_stream, explain_search
     from groundtune.verbs.dataset_writing import build_dataset
     from groundtune.verbs.datasets import check_dataset
+    from groundtune.verbs.exporting import export
     from groundtune.verbs.knowledge import ask, compact, erase, init, search, show, sync
     from groundtune.verbs.learning import learned
     from groundtune.verbs.machine import doctor, models
+    from groundtune.verbs.planning import plan
     from groundtune.verbs.racing import decide, evaluate, report, train
     from groundtune.verbs.sweeping import sweep
+    from groundtune.verbs.tracing import lineage
 
 __all__ = [
     "Answer",
@@ -84,9 +90,12 @@ __all__ = [
     "erase",
     "evaluate",
     "explain_search",
+    "export",
     "init",
     "learned",
+    "lineage",
     "models",
+    "plan",
     "report",
     "search",
     "show",

@@ -379,6 +379,8 @@ class Answer:
     """Wall time of this answer when asked alone; 0 when it came out of a batch (latency is measured apart)."""
     context: tuple[str, ...] = ()
     """Ids of the chunks shown to the model, in order."""
+    id: str = ""
+    """Names an answer of `ask` in the lineage; empty elsewhere."""
 
 
 NOT_IN_DOCUMENTS = "Not in the documents."

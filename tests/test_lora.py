@@ -146,8 +146,10 @@ def test_learns_and_writes_peft_files(tiny_model: None, tmp_path: Path) -> None:
     assert result.steps == 20 * 4
     assert result.tokens == 20 * sum(len(one.ids) for one in encoded(*PAIRS))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "MODEL_CARD.md",
         "adapter_config.json",
         "adapter_model.safetensors",
+        "card.json",
         "training.json",
     ]
     factors = load_file(tmp_path / "adapter_model.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from groundtune.decision.plan import (
 )
 from groundtune.errors import UsageError
 from groundtune.models import load_model
+from groundtune.training.lora import TrainingResult
 from groundtune.types import Candidate, Latency, RetrievedContext, Tuning, Usage
 
 PACE = Pace(1000.0, 100.0, 500.0, 50.0, training_tokens_per_second=300.0)
@@ -109,5 +111,9 @@ def test_the_pace_of_a_model_is_measured_once_and_remembered(tmp_path: Path) -> 
     model, memory = load_model("fake:extract"), tmp_path / "pace.json"
     first = measure_pace(model, batch_size=4, memory=memory)
     assert measure_pace(model, batch_size=4, memory=memory) == first
-    remember_training_pace(model, tokens_per_second=321.0, memory=memory)
-    assert measure_pace(model, batch_size=4, memory=memory).training_tokens_per_second == 321.0
+    done = TrainingResult(tmp_path, "", 1, 2.0, 642, 1.0, 0.5, 2**30, 1)
+    remember_training_pace(model, done, memory=memory)
+    known = measure_pace(model, batch_size=4, memory=memory)
+    assert (known.training_tokens_per_second, known.training_memory_bytes) == (321.0, 2**30)
+    remember_training_pace(model, replace(done, seconds=0.0), memory=memory)  # found again, not trained
+    assert measure_pace(model, batch_size=4, memory=memory) == known

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
+import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, insert, select
 
-from groundtune.access.audience import from_json, to_json
+from groundtune.access.audience import conjoin, from_json, to_json
 from groundtune.access.learned import refuse_withdrawn
 from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.candidates.build import Weights, Workshop
 from groundtune.dataset.check import audience_of_example
-from groundtune.errors import NotFound
+from groundtune.errors import NotFound, WorkspaceError
+from groundtune.ingest.reading import document_name
 from groundtune.interfaces import Embedder
 from groundtune.models import load_embedder, load_reranker
 from groundtune.store import lineage
 from groundtune.store.stages import digest
+from groundtune.store.tables import lineage as lineage_table
 from groundtune.store.tables import runs
 from groundtune.store.tables import weights as weights_table
 from groundtune.store.workspace import Workspace
 from groundtune.training.lora import ABOUT, load_result
-from groundtune.types import LOCAL, Example
+from groundtune.types import LOCAL, Answer, Audience, Example
+
+logger = logging.getLogger(__name__)
 
 
 def open_workshop(
@@ -57,6 +64,21 @@ def weights_folder(workspace: Workspace) -> Path:
     return workspace.state / "weights"
 
 
+def weights_name(id: str) -> str:
+    """What the lineage calls weights."""
+    return f"weights:{id}"
+
+
+def decision_name(run: str) -> str:
+    """What the lineage calls a decision."""
+    return f"decision:{run}"
+
+
+def answer_name(id: str) -> str:
+    """What the lineage calls an answer of `ask`."""
+    return f"answer:{id}"
+
+
 def remember_weights(workspace: Workspace, made: Weights) -> None:
     """Register weights with their audience, and their lineage: weights <- documents whose text or answers they learned.
 
@@ -74,10 +96,31 @@ def remember_weights(workspace: Workspace, made: Weights) -> None:
         workspace.database.insert_new(connection, weights_table, [row])
     lineage.record(
         workspace.database,
-        child=f"weights:{made.id}",
-        parents=[f"document:{name}" for name in made.documents],
+        child=weights_name(made.id),
+        parents=[document_name(name) for name in made.documents],
         relation="tuned on",
     )
+
+
+def remember_answer(workspace: Workspace, answer: Answer, *, weights: str = "") -> Answer:
+    """The answer with an id, and its lineage: answer <- documents it was shown, answer <- weights. No text is kept.
+
+    One that came out of nothing stored keeps no id. An answer does not fail because the workspace cannot be written to: it is
+    given without an id then.
+    """
+    parents = [(document_name(name), f"shown {span}") for name, _, span in (one.rpartition("#") for one in answer.context)]
+    parents += [(weights_name(weights), "answered with")] if weights and not answer.abstained else []
+    if not parents:
+        return answer
+    id = uuid.uuid4().hex[:16]
+    rows = [{"child": answer_name(id), "parent": parent, "relation": relation} for parent, relation in parents]
+    try:
+        with workspace.database.begin() as connection:
+            workspace.database.insert_new(connection, lineage_table, rows)
+    except WorkspaceError as error:
+        logger.warning("the lineage of this answer is not kept: %s", error)
+        return answer
+    return replace(answer, id=id)
 
 
 def find_weights(workspace: Workspace, identity: str) -> Weights:
@@ -102,6 +145,11 @@ def find_weights(workspace: Workspace, identity: str) -> Weights:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise NotFound("these weights are damaged on disk.", subject=str(folder), remedy="Run: groundtune train") from error
+
+
+def users_now(workspace: Workspace, weights: Weights) -> Audience:
+    """Who may use the weights now: whoever meets every clause that held at training and every document's present audience."""
+    return conjoin([weights.audience, *map(AccessRegister(workspace.database).audience, weights.documents)])
 
 
 def remember_run(

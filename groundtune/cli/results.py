@@ -63,6 +63,35 @@ def verdict(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def training_plans(plans: Sequence[Mapping[str, Any]]) -> str:
+    """One row a candidate, what the questions allow to be seen, and how far earlier estimates were off."""
+    rows = [
+        (
+            one["candidate"],
+            f"{one['pairs']:,}",
+            f"{one['tokens']:,}",
+            f"{one['steps']:,}",
+            f"{one['seconds'] / 60:.1f}",
+            f"{one['memory_bytes'] / 2**30:.1f}" if one["memory_bytes"] else "unknown",
+        )
+        for one in plans
+    ]
+    lines = [output.table(("to train", "pairs", "tokens", "steps", "minutes", "peak GiB"), rows)]
+    for one in plans:
+        if one["too_long"]:
+            lines.append(f"{one['candidate']}: {one['too_long']} pairs are longer than training.max_length and are left out")
+        lines += [f"{one['candidate']}: {one['warning']}"] if one["warning"] else []
+    first = plans[0]
+    lines.append(
+        f"{first['items']} questions in {first['groups']} independent groups ({first['scheme']}) show a difference of "
+        f"{first['mde']:.3f} or more between two candidates with 80 % power"
+    )
+    for early in first["earlier"]:
+        minutes = f"{early['estimated'] / 60:.1f} minutes estimated, {early['taken'] / 60:.1f} taken"
+        lines.append(f"before: weights {early['weights']}: {minutes}, {early['ratio']:.2f} times the estimate")
+    return "\n".join(lines)
+
+
 def plan(planned: Mapping[str, Any]) -> str:
     """Minutes per stage and candidate, what a budget left out, and what the questions allow to be seen."""
     kinds = [kind for kind in ("train", "answer", "probe", "latency") if any(one["name"] == kind for one in planned["stages"])]

@@ -85,6 +85,7 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 
 [training]
 # audience = ["everyone"]   # who will use tuned weights; only examples that they may read enter
+# forgetting = true         # `groundtune train` ends with general questions before and after; see the model card
 
 [dataset]
 # personal = "redact"    # or "drop": what becomes of examples with personal data; personal_kinds names what is looked for

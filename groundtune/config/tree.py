@@ -115,6 +115,8 @@ class Training(Section):
     audience: Principals = (EVERYONE,)
     """Who will use the weights: only examples that a caller with these principals may read enter."""
     seed: Annotated[int, Field(ge=0)] = 0
+    forgetting: bool = True
+    """Ask `train`'s weights and the untuned model the same general questions, and put the difference into the model card."""
 
 
 DatasetFormat = Literal["questions", "openai", "sharegpt", "alpaca", "pairs", "tickets", "messages"]

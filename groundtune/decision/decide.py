@@ -12,6 +12,7 @@ from groundtune.candidates.open import remember_run, remember_weights, weights_f
 from groundtune.decision.applicable import Functions
 from groundtune.decision.assemble import Result, assemble
 from groundtune.decision.break_even import break_evens, running
+from groundtune.decision.cards import note_measures
 from groundtune.decision.choosing import SWEEP, choose_settings, said, set_up_with, sweep_stages
 from groundtune.decision.constraints import Limits, breaches
 from groundtune.decision.explain import Explainer
@@ -100,6 +101,7 @@ def decide(
         report = assemble(setup, result)
         write_report(workspace, report)
         remember_run(workspace, verb="decide", content=report, run=run, seconds=time.monotonic() - started)
+        note_measures(workspace, report)
     return Decision(plan=plan, out=workspace.root, verdict=result.found.verdict, report=report)
 
 
@@ -196,12 +198,8 @@ def run_race(
     for candidate in raced:
         for weights in outcome.weights.get(candidate.name, ()):
             remember_weights(workspace, weights)
-            if weights.result.seconds:
-                remember_training_pace(
-                    setup.workshop.model(candidate.model),
-                    tokens_per_second=weights.result.tokens_per_second,
-                    memory=workspace.state / "pace.json",
-                )
+            model = setup.workshop.model(candidate.model)
+            remember_training_pace(model, weights.result, memory=workspace.state / "pace.json")
     return outcome
 
 

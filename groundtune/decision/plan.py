@@ -15,7 +15,8 @@ from groundtune.config import Prices
 from groundtune.errors import UsageError
 from groundtune.interfaces import LanguageModel
 from groundtune.store.artefacts import write_whole
-from groundtune.training.plan import estimate, measure_throughput
+from groundtune.training.lora import TrainingResult
+from groundtune.training.plan import estimate, measure_training
 from groundtune.types import Candidate, Message
 
 _BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|hour|usd|eur|[a-z]{3})\s*$", re.IGNORECASE)
@@ -61,6 +62,8 @@ class Pace:
     single_answer_tokens_per_second: float
     """The same, one request at a time."""
     training_tokens_per_second: float | None = None
+    training_memory_bytes: int | None = None
+    """Peak of the process, or of the accelerator, in the training that gave the rate."""
 
 
 def measure_pace(model: LanguageModel, *, batch_size: int, memory: Path) -> Pace:
@@ -81,16 +84,22 @@ def measure_training_pace(
     """The pace with what a training of this candidate does here: remembered, or measured over two real steps."""
     if pace.training_tokens_per_second is not None or candidate.tuning is None:
         return pace
-    rate = measure_throughput(candidate.model, candidate.tuning, prompt_tokens=round(prompt_tokens))
-    remember_training_pace(model, tokens_per_second=rate, memory=memory)
-    return replace(pace, training_tokens_per_second=rate)
+    timed = measure_training(candidate.model, candidate.tuning, prompt_tokens=round(prompt_tokens))
+    remember_training_pace(model, timed, memory=memory)
+    return replace(
+        pace, training_tokens_per_second=timed.tokens_per_second, training_memory_bytes=timed.peak_memory_bytes or None
+    )
 
 
-def remember_training_pace(model: LanguageModel, *, tokens_per_second: float, memory: Path) -> None:
-    """Keep what a training really did, so that the next plan is nearer the truth."""
+def remember_training_pace(model: LanguageModel, result: TrainingResult, *, memory: Path) -> None:
+    """Keep what a training really did, so that the next plan is nearer the truth; one that took no time says nothing."""
     known = _remembered(memory)
-    if model.fingerprint in known:
-        known[model.fingerprint] = replace(known[model.fingerprint], training_tokens_per_second=tokens_per_second)
+    if model.fingerprint in known and result.seconds:
+        known[model.fingerprint] = replace(
+            known[model.fingerprint],
+            training_tokens_per_second=result.tokens_per_second,
+            training_memory_bytes=result.peak_memory_bytes or None,
+        )
         _remember(known, memory)
 
 

@@ -99,9 +99,9 @@ def blind(example: Example, *, show_evidence: bool = False) -> Example:
 
 
 def answer_to_json(answer: Answer) -> dict[str, Any]:
-    """An answer as stored. Its seconds are left out: a stored answer must not depend on how busy the machine was."""
+    """An answer as stored, without id and seconds: a stored answer must not depend on how busy the machine was."""
     stored = asdict(answer)
-    del stored["seconds"]
+    del stored["seconds"], stored["id"]
     return stored
 
 

@@ -52,7 +52,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, A
         short = tensor.name.removesuffix(".weight").split(".")[-1]
         if short in ("attn_q", "attn_k"):
             values = _unpermute(values, heads if short == "attn_q" else key_heads)
-        state[_hf_name(tensor.name)] = _stored(values)
+        state[_hf_name(tensor.name)] = stored(values)
     rope = {"rope_type": "default", "rope_theta": float(field("llama.rope.freq_base", 10000.0))}
     config = {
         "architectures": ["LlamaForCausalLM"],
@@ -79,14 +79,21 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, A
     return state, config, {**words, "chat_template": field("tokenizer.chat_template", "")}
 
 
-def write(path: Path, *, state: Mapping[str, np.ndarray], folder: Path) -> None:
-    """Write f16 weights with the configuration and tokenizer of a Hugging Face `folder`: the only writer of served weights."""
+def write(
+    path: Path, *, state: Mapping[str, np.ndarray], folder: Path, title: str = "", chat_template: str = "", licence: str = ""
+) -> None:
+    """Write f16 weights with the configuration and tokenizer of a Hugging Face `folder`: the only writer of served weights.
+
+    Engines other than ours read `chat_template` and how words are cut, so `refuse_unlike` comes first where the file leaves.
+    """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     heads, key_heads = config["num_attention_heads"], config["num_key_value_heads"]
     gguf = _package()
     writer = gguf.GGUFWriter(str(path), "llama")
-    writer.add_name(folder.name)
+    writer.add_name(title or folder.name)
+    if licence:
+        writer.add_license(licence)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
@@ -95,7 +102,7 @@ def write(path: Path, *, state: Mapping[str, np.ndarray], folder: Path) -> None:
     writer.add_head_count(heads)
     writer.add_head_count_kv(key_heads)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_rope_freq_base(_rope(config).get("rope_theta", 10000.0))
     writer.add_rope_dimension_count(config["hidden_size"] // heads)
     writer.add_vocab_size(config["vocab_size"])
     words = {number: word for word, number in tokenizer["model"]["vocab"].items()}
@@ -108,17 +115,52 @@ def write(path: Path, *, state: Mapping[str, np.ndarray], folder: Path) -> None:
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in tokenizer["model"]["merges"]])
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
-    writer.add_pad_token_id(config["pad_token_id"])
+    if config.get("pad_token_id") is not None:
+        writer.add_pad_token_id(config["pad_token_id"])
     writer.add_add_bos_token(False)
+    if chat_template:
+        writer.add_chat_template(chat_template)
     for name, values in state.items():
         short = _gguf_name(name)
         if short.endswith(("attn_q.weight", "attn_k.weight")):
             values = _permute(values, heads if short.endswith("attn_q.weight") else key_heads)
-        writer.add_tensor(short, np.ascontiguousarray(_stored(values)))
+        writer.add_tensor(short, np.ascontiguousarray(stored(values)))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def refuse_unlike(folder: Path) -> None:
+    """Raises ModelFailure for a model that this writer would get wrong: another architecture, rotation, shape or tokenizer."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    heads, steps = config["num_attention_heads"], tokenizer.get("pre_tokenizer") or {}
+    faults = {
+        f"its architecture is {config.get('model_type')!r}": config.get("model_type") != "llama",
+        "its layers have biases": bool(config.get("attention_bias") or config.get("mlp_bias")),
+        "its rotary positions are scaled": _rope(config).get("rope_type", "default") != "default",
+        "its heads have a size of their own": config.get("head_dim") not in (None, config["hidden_size"] // heads),
+        "its tokenizer is not byte-level BPE": tokenizer["model"]["type"] != "BPE" or tokenizer["model"].get("byte_fallback"),
+        "its tokenizer cuts words in a way that is not known": [one["type"] for one in steps.get("pretokenizers", ())] != _CUTS,
+    }
+    if fault := next((what for what, holds in faults.items() if holds), ""):
+        raise ModelFailure(
+            f"it cannot be written as GGUF: {fault}.",
+            subject=str(folder),
+            remedy="Export it merged, and convert that folder with llama.cpp's convert_hf_to_gguf.py.",
+        )
+
+
+_CUTS = ["Digits", "ByteLevel"]
+"""Steps of the pre-tokenizer that GGUF calls `smollm`: every digit by itself, then as GPT-2 does."""
+
+
+def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Rotary settings; transformers before 5 kept them in two keys."""
+    older = {**(config.get("rope_scaling") or {}), "rope_theta": config.get("rope_theta", 10000.0)}
+    found: Mapping[str, Any] = config.get("rope_parameters") or older
+    return found
 
 
 def _package() -> Any:
@@ -129,7 +171,7 @@ def _package() -> Any:
     return gguf
 
 
-def _stored(values: np.ndarray) -> np.ndarray:
+def stored(values: np.ndarray) -> np.ndarray:
     """Matrices as float16, vectors as float32: what both the folder and the served file hold."""
     with np.errstate(over="ignore"):  # told below
         kept = values.astype(np.float16 if values.ndim > 1 else np.float32)

@@ -16,6 +16,7 @@ from groundtune.interfaces import Progress
 from groundtune.models.adapter import tuned_files
 from groundtune.plugins import load, providers
 from groundtune.store.stages import digest, package_versions
+from groundtune.training.card import begin_card
 from groundtune.training.data import TrainingPair, pairs_digest
 from groundtune.training.files import write_file
 from groundtune.training.rates import settled
@@ -143,8 +144,10 @@ def train(
         "audience": json.loads(to_json(audience)),
         "examples": [pair.id for pair in pairs],
         "documents": sorted({document for pair in pairs for document in pair.documents}),
+        "documents_of": {pair.id: sorted(pair.documents) for pair in pairs},
         "machine": platform.machine(),
     }
+    begin_card(out, about)
     write_file(out / ABOUT, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
     return _result(out, figures)
 

@@ -1,13 +1,17 @@
-"""How long a training will take, said before it starts. Knows tokens and pace; knows neither data nor money."""
+"""What a training will take, said before it starts. Knows tokens and pace; knows neither money nor who asks."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from groundtune.models.weights import folder
+from groundtune.prompting.chat import ChatTokenizer
 from groundtune.training.data import TrainingPair
-from groundtune.training.lora import train
+from groundtune.training.encode import encode, schedule
+from groundtune.training.lora import TrainingResult, train
 from groundtune.types import Audience, Message, Tuning
 
 _SENTENCE = "These are some plain words of an ordinary sentence, put here so that there is something to read. "
@@ -19,15 +23,50 @@ def estimate(pair_tokens: int, tuning: Tuning, *, tokens_per_second: float) -> f
     return pair_tokens * tuning.epochs / tokens_per_second / 60
 
 
-def measure_throughput(model: str, tuning: Tuning, *, prompt_tokens: int, steps: int = 2) -> float:
-    """Training tokens per second on prompts of about `prompt_tokens`: real steps of `tuning`, thrown away.
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a training would read, counted on its pairs."""
 
-    Prompts share no beginning, so a task whose prompts do is faster. Raises as `train`.
+    tokens: int
+    """Of prompts and answers, each pair once."""
+    pairs: int
+    too_long: int
+    """Pairs that would be left out."""
+    steps: int
+
+
+def count_pairs(
+    model: str, pairs: Sequence[TrainingPair], tuning: Tuning, *, seed: int, count_tokens: Callable[[str], int]
+) -> Counted:
+    """Exactly what training of a model with a tokenizer here would read; of others, words by `count_tokens`.
+
+    Raises DataError where training would, before anything is spent.
+    """
+    if model.partition(":")[0] not in ("embedded", "hf"):
+        lengths = [sum(map(count_tokens, (pair.answer, *(one.content for one in pair.messages)))) for pair in pairs]
+        too_long = 0
+    else:
+        encoded, left = encode(pairs, ChatTokenizer.from_folder(folder(model)), max_length=tuning.max_length)
+        lengths, too_long = [len(one.ids) for one in encoded], len(left)
+    steps = schedule(lengths, epochs=tuning.epochs, batch_size=tuning.batch_size, seed=seed)
+    return Counted(sum(lengths), len(lengths), too_long, len(steps))
+
+
+def measure_throughput(model: str, tuning: Tuning, *, prompt_tokens: int, steps: int = 2) -> float:
+    """Training tokens per second; see `measure_training`."""
+    return measure_training(model, tuning, prompt_tokens=prompt_tokens, steps=steps).tokens_per_second
+
+
+def measure_training(model: str, tuning: Tuning, *, prompt_tokens: int, steps: int = 2) -> TrainingResult:
+    """Real steps of `tuning` on prompts of about `prompt_tokens`, thrown away: their pace and peak memory.
+
+    Prompts share no beginning, so a task whose prompts do is faster. The folder that the result names is gone.
+    Raises as `train`.
     """
     text = _SENTENCE * max(1, round(prompt_tokens / _SENTENCE_TOKENS))
     pairs = [
         TrainingPair(str(number), (Message("user", f"{number} {text}"),), "a few words", Audience.of("everyone"))
         for number in range(steps * tuning.batch_size)
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        return train(model, pairs, replace(tuning, epochs=1), out=Path(folder), seed=0).tokens_per_second
+    with tempfile.TemporaryDirectory() as drafts:
+        return train(model, pairs, replace(tuning, epochs=1), out=Path(drafts), seed=0)

@@ -9,13 +9,14 @@ from pathlib import Path
 from groundtune.answer.assistant import Assistant
 from groundtune.answer.explain import Explanation, explain
 from groundtune.answer.follow_up import rewriting
+from groundtune.candidates.open import remember_answer
 from groundtune.dataset.check import locate
 from groundtune.dataset.read import read_questions
 from groundtune.errors import NotFound, UsageError
 from groundtune.models import load_model
 from groundtune.store.workspace import Workspace
 from groundtune.types import EVERYTHING, Answer, Evidence, Example, Filter, Message
-from groundtune.verbs.knowledge import caller_of, open_assistant, open_retriever
+from groundtune.verbs.knowledge import caller_of, open_assistant, open_retriever, weights_of
 
 
 class AnswerStream:
@@ -62,11 +63,12 @@ def _pieces(
         assistant = open_assistant(workspace, candidate=candidate)
         caller = caller_of(workspace, principals)
         if isinstance(assistant, Assistant):
-            return (yield from assistant.stream(question, caller=caller, history=history))
-        answer = assistant.ask(question, caller=caller, history=history)
-        if not answer.abstained:
-            yield answer.text
-        return answer
+            answer = yield from assistant.stream(question, caller=caller, history=history)
+        else:
+            answer = assistant.ask(question, caller=caller, history=history)
+            if not answer.abstained:
+                yield answer.text
+        return remember_answer(workspace, answer, weights=weights_of(assistant))
 
 
 def explain_search(

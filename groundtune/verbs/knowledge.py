@@ -9,7 +9,7 @@ from typing import Any
 
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.candidates.build import Answerer, build_any
-from groundtune.candidates.open import find_weights, newest, open_workshop
+from groundtune.candidates.open import find_weights, newest, open_workshop, remember_answer
 from groundtune.candidates.recipes import candidate_named
 from groundtune.company import generate, write
 from groundtune.config import FILE_NAME, default_config_text, known_names
@@ -130,7 +130,8 @@ def ask(
     """
     with Workspace.open(root) as workspace:
         assistant = open_assistant(workspace, candidate=candidate)
-        return assistant.ask(question, caller=caller_of(workspace, principals), history=history)
+        answer = assistant.ask(question, caller=caller_of(workspace, principals), history=history)
+        return remember_answer(workspace, answer, weights=weights_of(assistant))
 
 
 def open_retriever(workspace: Workspace) -> WorkspaceRetriever:
@@ -159,8 +160,13 @@ def open_assistant(workspace: Workspace, *, candidate: str | None = None) -> Ans
     workshop = open_workshop(workspace, labels=labels)
     weights = None
     if recipe.tuning is not None:
-        weights = find_weights(workspace, _weights_of(workspace, name, report))
+        weights = find_weights(workspace, chosen_weights(workspace, name, report))
     return build_any(recipe, workshop=workshop, train_examples=examples, weights=weights)
+
+
+def weights_of(assistant: Answerer) -> str:
+    """The id of the weights that an assistant answers with; empty when it is not tuned."""
+    return str(assistant.fingerprint.get("weights_audience") or "")
 
 
 def _chosen(report: Any) -> str | None:
@@ -170,7 +176,7 @@ def _chosen(report: Any) -> str | None:
     return chosen
 
 
-def _weights_of(workspace: Workspace, name: str, report: Any) -> str:
+def chosen_weights(workspace: Workspace, name: str, report: Any) -> str:
     """Weights that `train` made from every question, else those that the newest decision measured (its first fold's)."""
     trained = newest(workspace, verb=f"train {name}")
     if trained is not None:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from groundtune.candidates.build import tune
+from groundtune.candidates.forgetting import probe_forgetting
 from groundtune.candidates.open import remember_run, remember_weights, weights_folder
 from groundtune.candidates.recipes import candidate_named
 from groundtune.config import FILE_NAME, STANDARD, Config, default_config_text, known_names
@@ -21,9 +22,11 @@ from groundtune.decision.measures import candidate_reports
 from groundtune.decision.plan import Plan
 from groundtune.decision.report import ReportFiles, write_report
 from groundtune.decision.setup import set_up
+from groundtune.decision.training_plan import Estimate, TrainingPlan, note_estimate, plan_training, to_learn_from
 from groundtune.errors import NotFound, UsageError
 from groundtune.interfaces import Progress
 from groundtune.store.workspace import Workspace
+from groundtune.training.forgetting import Forgetting
 from groundtune.types import Audience, CandidateReport
 
 
@@ -38,13 +41,24 @@ class TrainResult:
     audience: Audience
     """Who may use the weights: every clause must be met."""
     seconds: float
+    forgetting: Forgetting | None = None
+    """General questions and prose before and after; None where `training.forgetting` is off."""
+    estimate: Estimate | None = None
+    """The plan against what it took; None where these weights had been trained before."""
 
 
-def train(candidate: str, *, root: Path | str = ".", progress: Progress | None = None) -> TrainResult:
+def train(
+    candidate: str,
+    *,
+    root: Path | str = ".",
+    announce: Callable[[TrainingPlan], None] | None = None,
+    progress: Progress | None = None,
+) -> TrainResult:
     """Weights of one tuned candidate for use: trained on every question of the train part, or on all when nothing is sealed.
 
     Below 300 questions a race is cross-fitted, so its own weights have each seen a part only; these see all, and are therefore
-    not the weights that were measured.
+    not the weights that were measured. `announce` gets the plan before anything is spent; how far it was off, and what was
+    forgotten, stand in the model card.
     """
     with Workspace.open(root) as workspace, workspace.lock():
         recipe = candidate_named(candidate, config=workspace.config)
@@ -56,20 +70,23 @@ def train(candidate: str, *, root: Path | str = ".", progress: Progress | None =
         setup = set_up(workspace, names=[candidate], progress=progress)
         if candidate in setup.not_applicable:
             raise UsageError(f"{setup.not_applicable[candidate]}.", subject=candidate)
-        by_id = setup.task.by_id()
-        sealed = setup.task.scheme == "sealed test"
-        examples = [by_id[item] for item in setup.task.folds[0].train] if sealed else list(setup.task.examples)
+        planned = plan_training(setup, setup.candidates[0])
+        if announce is not None:
+            announce(planned)
         started = time.perf_counter()
         made = tune(
             setup.candidates[0],
             workshop=setup.workshop,
-            train_examples=examples,
+            train_examples=to_learn_from(setup),
             folder=weights_folder(workspace),
             seed=workspace.config.training.seed,
             progress=progress,
         )
         remember_weights(workspace, made)
+        estimate = note_estimate(setup, planned, made)
         remember_run(workspace, verb=f"train {candidate}", content={"candidate": candidate, "weights": made.id})
+        taken = time.perf_counter() - started
+        forgot = probe_forgetting(workspace, setup.workshop, setup.candidates[0].model, made, progress=progress)
         return TrainResult(
             candidate=candidate,
             weights=made.id,
@@ -77,7 +94,9 @@ def train(candidate: str, *, root: Path | str = ".", progress: Progress | None =
             pairs=made.pairs,
             left_out=len(made.unreadable) + len(made.without_gold),
             audience=made.audience,
-            seconds=time.perf_counter() - started,
+            seconds=taken,
+            forgetting=forgot,
+            estimate=estimate,
         )
 
 

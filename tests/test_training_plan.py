@@ -1,0 +1,73 @@
+"""plan: what a training would take is counted on its very pairs, and how far that was off is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import groundtune
+from groundtune.cli.main import run
+from groundtune.errors import DataError, UsageError
+from groundtune.models.weights import torch_model
+from groundtune.training.card import load_card
+from groundtune.training.data import TrainingPair
+from groundtune.training.lora import train
+from groundtune.training.plan import count_pairs
+from groundtune.types import Audience, Message, Tuning
+from tests import tiny
+from tests.firm import write_firm
+
+TUNING = Tuning(epochs=2, batch_size=2, rank=2, max_length=64)
+PAIRS = [
+    TrainingPair(str(n), (Message("user", "the hand " * n),), "and " * (1 + n % 2), Audience.of("everyone"))
+    for n in range(1, 12)
+]
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def test_tokens_and_steps_are_those_of_the_training(tmp_path: Path) -> None:
+    model = f"hf:{tiny.folder(tmp_path / 'base')}"
+    counted = count_pairs(model, PAIRS, TUNING, seed=3, count_tokens=words)
+    done = train(model, PAIRS, TUNING, out=tmp_path / "out", seed=3)
+    assert (counted.tokens * TUNING.epochs, counted.steps) == (done.tokens, done.steps)
+    assert (counted.pairs, counted.too_long) == (done.pairs, len(done.too_long))
+    assert counted.too_long > 0
+    _, tokens = torch_model(model)
+    kept = [sum(map(len, tokens.render_pair(pair.messages, pair.answer.strip()))) for pair in PAIRS]
+    assert counted.tokens == sum(length for length in kept if length <= TUNING.max_length)
+    with pytest.raises(DataError, match="longer than"):
+        count_pairs(model, PAIRS[-1:], replace(TUNING, max_length=64), seed=3, count_tokens=words)
+
+
+def test_the_plan_is_held_against_what_it_took(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_firm(tmp_path)
+    (planned,) = groundtune.plan(["tuned"], root=root)
+    assert (planned.candidate, planned.pairs, planned.earlier) == ("tuned", 19, ())
+    assert planned.scheme == "cross-fitted"
+    assert 0 < planned.mde <= 1
+    announced = []
+    result = groundtune.train("tuned", root=root, announce=announced.append)
+    assert announced[0].tokens == planned.tokens
+    assert result.estimate is not None
+    assert result.estimate.tokens_estimated == result.estimate.tokens_taken
+    assert result.estimate.ratio == pytest.approx(result.estimate.taken / result.estimate.estimated)
+    assert load_card(result.adapter)["plan"]["ratio"] == result.estimate.ratio
+    again = groundtune.train("tuned", root=root)
+    assert again.estimate is None
+    assert load_card(result.adapter)["plan"]["ratio"] == result.estimate.ratio
+    assert run(["plan", "-w", str(root)]) == 0
+    told = capsys.readouterr().out
+    assert "rag_tuned" in told
+    assert f"before: weights {result.weights}: " in told
+    assert "independent groups (cross-fitted)" in told
+
+
+def test_only_what_is_tuned_can_be_planned(tmp_path: Path) -> None:
+    root = write_firm(tmp_path)
+    with pytest.raises(UsageError, match="rag: it has no tuning"):
+        groundtune.plan(["rag", "tuned"], root=root)
