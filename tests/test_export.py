@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 import groundtune
 from groundtune.access.audience import from_json
 from groundtune.cli.main import run
-from groundtune.errors import AccessDenied, ModelFailure, NotFound, UsageError
+from groundtune.errors import AccessDenied, ModelFailure, UsageError, Withdrawn
 from groundtune.models import adapter as adapters
 from groundtune.models import gguf_file
 from groundtune.models.merged import merged_state
@@ -189,7 +189,7 @@ def test_only_who_may_use_the_weights_exports_them(tmp_path: Path, capsys: pytes
     assert f"weights {trained.weights} as merged" in capsys.readouterr().out
     (root / "documents" / "kettle.md").unlink()
     groundtune.erase(["kettle.md"], root=root)
-    with pytest.raises(NotFound):
+    with pytest.raises(Withdrawn):
         groundtune.export(trained.weights, to=tmp_path / "gone", format="lora", root=root, principals=["staff"])
 
 

@@ -21,7 +21,9 @@ SOURCES = [
 
 def prompt(question: str, *, sources: bool = True) -> list[Message]:
     shown = SOURCES if sources else []
-    return [Message("user", templates.render("answer", question=question, sources=shown, unknown=NOT_IN_DOCUMENTS))]
+    return [
+        Message("user", templates.render("answer", instruction="", question=question, sources=shown, unknown=NOT_IN_DOCUMENTS))
+    ]
 
 
 def answer(model: FakeModel, conversation: list[Message]) -> str:
@@ -64,7 +66,7 @@ def test_extract_uses_the_nearest_example() -> None:
 
 
 def test_labels() -> None:
-    text = templates.render("label", question="I want my money refunded", labels=["cancel_order", "get_refund"])
+    text = templates.render("label", instruction="", question="I want my money refunded", labels=["cancel_order", "get_refund"])
     assert answer(FakeModel("extract"), [Message("user", text)]) == "get_refund"
 
 
