@@ -23,7 +23,10 @@ _WHAT: Mapping[Change, str] = {
     "narrowed": "may be read by fewer than when it was learned",
     "erased": "was erased",
 }
-_AGAIN = {"weights": "Train again without it: groundtune train", "dataset": "Gather it again: groundtune dataset check"}
+_AGAIN = {
+    "weights": "Train again without it: groundtune train, or groundtune decide",
+    "dataset": "Gather it again: groundtune dataset check",
+}
 _TABLES = {"weights": weights, "dataset": datasets}
 
 # Made once: they are asked at every request.
