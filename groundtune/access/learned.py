@@ -92,6 +92,7 @@ def enter(database: Database, connection: Connection, artefact: str, *, audience
     From here on it is withdrawn when one of them goes or narrows; one that was withdrawn may be made again. Raises DataError
     when a document is readable by fewer than `audience` by now: its text was taken before that.
     """
+    connection.execute(_VERSION.with_for_update())  # changes of audiences wait, also on PostgreSQL
     present = _present(connection, documents)
     for name in sorted(documents):
         if name not in present or not implies(audience, present[name][1]):
