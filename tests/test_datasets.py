@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -101,6 +101,7 @@ def test_from_files_to_a_hashed_manifest_and_back(firm: Path, capsys: pytest.Cap
         ("overlap", "t2"),
         ("secrets", "t4"),
     }
+    assert "tickets.jsonl:3" in {one.origin for one in done.findings}
     assert [one.id for one in read_questions(firm / "train.jsonl").examples] == ["t1", "b1"]
     assert (done.read, done.kept) == (9, 2) and done.audience.clauses == {frozenset({"staff"})}
     with Workspace.open(firm) as workspace:
@@ -141,7 +142,7 @@ def test_what_cannot_be_checked_is_said(firm: Path) -> None:
 
 def test_the_configuration_names_what_the_readers_and_detectors_know() -> None:
     assert formats.Format == tree.DatasetFormat
-    assert set(personal.KINDS) == set(tree.PersonalKind.__args__)
+    assert set(personal.KINDS) == set(get_args(tree.PersonalKind))
     assert set(tree.Dataset().personal_kinds) == set(personal.DEFAULT_KINDS)
 
 

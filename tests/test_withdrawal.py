@@ -333,6 +333,9 @@ def test_open_assistants_refuse_at_once_and_training_again_goes_without(
     assert [(loss["document"], loss["change"]) for loss in one["losses"]] == [("ladder.md", "deleted")]
     assert one["audience"] == {"clauses": [["staff"]], "denied": []} and "printer.md" in one["documents"]
     assert run(["learned", "unknown", "-w", str(root)]) == 4
+    assert groundtune.compact(root).weights == 2
+    assert list((root / ".groundtune" / "weights").iterdir()) == []
+    assert groundtune.compact(root).weights == 0
 
 
 def test_weights_whose_document_narrows_while_they_are_trained_are_never_ready(tmp_path: Path) -> None:
@@ -348,6 +351,20 @@ def test_weights_whose_document_narrows_while_they_are_trained_are_never_ready(t
         groundtune.train("tuned", root=root, progress=narrowing)
     with Workspace.open(root) as workspace, workspace.database.connect() as connection:
         assert connection.execute(select(weights)).all() == []
+
+
+def test_a_race_does_not_go_on_with_withdrawn_weights(tmp_path: Path) -> None:
+    root = write_firm(tmp_path)
+
+    def narrowing(stage: str, *_: Any) -> None:
+        if stage.startswith("answer tuned"):
+            with Workspace.open(root) as elsewhere:
+                AccessRegister(elsewhere.database).assign({"kettle.md": BOTH})
+
+    with pytest.raises(Withdrawn, match="groundtune train"):
+        groundtune.decide(root, candidates=["prompt", "tuned"], progress=narrowing)
+    narrow(root, "kettle.md")
+    assert groundtune.decide(root, candidates=["prompt", "tuned"]).verdict is not None
 
 
 def test_an_answer_that_was_being_written_does_not_leave(ready: Setup) -> None:
@@ -379,6 +396,8 @@ def test_a_dataset_is_withdrawn_and_may_be_gathered_again(tmp_path: Path) -> Non
             manifest_of(workspace, id)
         with pytest.raises(DataError):
             keep(workspace, documents=["kettle.md"], **about)
+        groundtune.compact(workspace.root)
+        assert not workspace.artefacts.path(id).exists()
         register.assign({"kettle.md": STAFF})
         assert keep(workspace, documents=["kettle.md"], **about) == id
         assert manifest_of(workspace, id)["documents"] == ["kettle.md"]

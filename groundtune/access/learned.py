@@ -23,7 +23,10 @@ _WHAT: Mapping[Change, str] = {
     "narrowed": "may be read by fewer than when it was learned",
     "erased": "was erased",
 }
-_AGAIN = {"weights": "Train again without it: groundtune train", "dataset": "Gather it again: groundtune dataset check"}
+_AGAIN = {
+    "weights": "Train again without it: groundtune train, or groundtune decide",
+    "dataset": "Gather it again: groundtune dataset check",
+}
 _TABLES = {"weights": weights, "dataset": datasets}
 
 # Made once: they are asked at every request.
@@ -89,6 +92,7 @@ def enter(database: Database, connection: Connection, artefact: str, *, audience
     From here on it is withdrawn when one of them goes or narrows; one that was withdrawn may be made again. Raises DataError
     when a document is readable by fewer than `audience` by now: its text was taken before that.
     """
+    connection.execute(_VERSION.with_for_update())  # changes of audiences wait, also on PostgreSQL
     present = _present(connection, documents)
     for name in sorted(documents):
         if name not in present or not implies(audience, present[name][1]):

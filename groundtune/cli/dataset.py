@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +14,12 @@ from groundtune.access.audience import spoken
 from groundtune.cli import output, progress
 from groundtune.cli.options import HERE, Json, Workspace
 
+if TYPE_CHECKING:
+    from groundtune.dataset.findings import Finding
+
 ABOUT = "Gather, check and write what a model is trained on."
-_SHOWN = 20
-"""Findings that are listed; --all lists the others too."""
+_SHOWN = 5
+"""Findings of each check that are listed; --all lists the others too."""
 
 
 def check(
@@ -48,7 +53,7 @@ def check(
     rows = [(name, *(str(counts[action]) for action in ("dropped", "changed", "left"))) for name, counts in done.counts.items()]
     output.line(output.table(("check", "dropped", "changed", "left"), rows))
     output.line()
-    shown = done.findings if everything else done.findings[:_SHOWN]
+    shown = done.findings if everything else _some(done.findings)
     for one in shown:
         output.line(f"{one.action} {one.origin} {one.example}: {one.check}: {one.reason}")
     if len(shown) < len(done.findings):
@@ -60,6 +65,12 @@ def check(
         output.line(f"wrote {done.out}")
     for note in done.notes:
         output.note(note)
+
+
+def _some(findings: Sequence[Finding]) -> list[Finding]:
+    """The first of each check."""
+    of_check = groupby(findings, key=lambda one: one.check)
+    return [one for _, found in of_check for one in islice(found, _SHOWN)]
 
 
 def build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,7 +106,9 @@ def check_dataset(
             read=read,
             kept=len(checked.kept),
             counts=checked.counts(),
-            findings=checked.findings,
+            findings=tuple(
+                replace(one, origin=one.origin.removeprefix(f"{workspace.root}{os.sep}")) for one in checked.findings
+            ),
             audience=audience,
             notes=tuple(notes),
         )
