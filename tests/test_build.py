@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,35 @@ def test_domain_learns_the_documents_that_the_users_may_read(ready: Setup, tmp_p
     bare = replace(ready.workshop, retriever=None)
     with pytest.raises(DataError, match="it learns from documents, and there are none"):
         training_pairs(candidate, workshop=bare, train_examples=(), seed=0)
+
+
+def test_preferences_go_on_from_another_candidates_weights(ready: Setup, tmp_path: Path) -> None:
+    """Rows that the users may not read, or that ask what will be asked, stay out; what the start learned comes along."""
+    tuned = standard_candidate("tuned", config=ready.workspace.config)
+    assert tuned.tuning is not None
+    examples = [example for example in ready.task.examples if example.principals == ("staff",)]
+    learned, asked = examples[0], examples[-1]
+    rows = [
+        {"id": "new", "prompt": "Is it far?", "chosen": "no", "rejected": "yes, very", "principals": ["staff"]},
+        {"id": "secret", "prompt": "Who is paid most?", "chosen": "me", "rejected": "you", "principals": ["nobody we know"]},
+        {"id": "learned", "prompt": learned.question, "chosen": "a", "rejected": "b", "principals": ["staff"]},
+        {"id": "asked", "prompt": asked.question, "chosen": "a", "rejected": "b", "principals": ["staff"]},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, [*rows, {"prompt": "half a row"}])), encoding="utf-8")
+    workshop = replace(ready.workshop, folder=tmp_path)
+    candidate = replace(tuned, tuning=replace(tuned.tuning, objective="dpo", data="rows.jsonl", start=tuned))
+    pairs = training_pairs(candidate, workshop=workshop, train_examples=[learned], seed=0)
+    assert [pair.id for pair in pairs.pairs] == ["new", "learned"]
+    assert (pairs.unreadable, pairs.withheld) == (("secret",), ("asked",))
+    assert "rows.jsonl:5" in pairs.problems[0]
+    assert pairs.pairs[0].messages == render_prompt(candidate, "Is it far?")
+    first = tune(tuned, workshop=workshop, train_examples=[learned], folder=tmp_path / "weights", seed=0)
+    made = tune(candidate, workshop=workshop, train_examples=[learned], folder=tmp_path / "weights", seed=0)
+    assert made.documents == first.documents != ()
+    assert first.audience.clauses <= made.audience.clauses
+    assert len(list((tmp_path / "weights").iterdir())) == 2
+    assistant = build(candidate, workshop=workshop, train_examples=(), weights=made)
+    assert assistant.ask(learned.question, caller=Caller.of("staff")).text in ("a", learned.answers[0])
 
 
 def test_weights_are_found_again_with_their_audience_and_lineage(ready: Setup) -> None:

@@ -60,7 +60,9 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     decision = shown.decision.model_copy(update=dict.fromkeys(unset))
     prices = shown.prices.model_copy(update={"models": {}})
     assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
-    assert set(shown.candidates) == {"big_rag", "our_bot"}
+    assert set(shown.candidates) == {"big_rag", "likes", "our_bot", "reads_handbook"}
+    likes = shown.candidates["likes"].tuning
+    assert likes is not None and (likes.objective, likes.start, likes.data) == ("dpo", "tuned", "preferences.jsonl")
     assert (shown.upkeep.questions_per_day, shown.upkeep.sync_hours, shown.upkeep.refresh_hours) == (200, 24, 720)
     assert (shown.ingest.passwords, shown.retrieval.reranker) == ("passwords.txt", "hf:./FOLDER")
     ingest = shown.ingest.model_copy(update={"passwords": None})

@@ -15,15 +15,27 @@ from groundtune.answer.follow_up import rewriting
 from groundtune.answer.neighbours import Neighbours
 from groundtune.answer.prompts import conversation_tokens, pack, render_prompt
 from groundtune.answer.transports import CallableTransport, CommandTransport, HttpTransport, Transport
+from groundtune.dataset.preferences import read_preferences
 from groundtune.errors import DataError
 from groundtune.interfaces import Embedder, LanguageModel, Progress, Reranker
 from groundtune.models import load_model
 from groundtune.plugins import load
 from groundtune.prompting import templates
+from groundtune.scoring.settings import NOTHING_SET, Settings
 from groundtune.store.stages import digest
-from groundtune.training.data import Pairs, domain_pairs, pairs_digest, raft_pairs, sft_pairs
+from groundtune.training.data import (
+    Pairs,
+    domain_pairs,
+    folded,
+    pairs_digest,
+    raft_pairs,
+    rated_pairs,
+    sft_pairs,
+    with_examples,
+)
 from groundtune.training.lora import TrainingResult, train
 from groundtune.training.rates import settled
+from groundtune.training.rewards import reward_of
 from groundtune.types import Audience, Caller, Candidate, Example, External, Hit, Message, Tuning, WholeDocuments
 
 
@@ -44,6 +56,10 @@ class Weights:
     without_gold: tuple[str, ...]
     """raft: ids of examples whose evidence was in no readable chunk."""
     result: TrainingResult
+    withheld: tuple[str, ...] = ()
+    """dpo, kto: ids of rows that ask what a race will ask."""
+    problems: tuple[str, ...] = ()
+    """Rows of a file that could not be used, each with its line."""
 
 
 GROUP = "groundtune.candidates"
@@ -68,6 +84,10 @@ class Workshop:
     """Item id -> located evidence spans (document, start, end)."""
     trained_for: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    questions: frozenset[str] = frozenset()
+    """Every question of the task; preferences that ask one which is not learned from stay out."""
+    scoring: Settings = NOTHING_SET
+    """What some metrics need when they reward drawn answers."""
     reranker: Reranker | None = None
     """That of the retriever."""
     follow_up: Literal["words", "model", "off"] = "words"
@@ -124,8 +144,18 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
     context = candidate.context
     if tuning.objective == "domain":
         pairs = domain_pairs(_documents(candidate, workshop), users=users)
-    elif tuning.objective == "sft" or context is None:
+    elif tuning.objective in ("dpo", "kto"):
+        learned = {folded(example.question) for example in train_examples}
+        pairs = rated_pairs(
+            read_preferences((workshop.folder or Path()) / tuning.data, pairs=tuning.objective == "dpo"),
+            users=users,
+            audience_of=workshop.audience_of,
+            render=render,
+            withheld={folded(question) for question in workshop.questions} - learned,
+        )
+    elif tuning.objective in ("sft", "grpo") or context is None:
         pairs = sft_pairs(train_examples, users=users, audience_of=workshop.audience_of, render=render)
+        pairs = with_examples(pairs, train_examples) if tuning.objective == "grpo" else pairs
     else:
         count_tokens = workshop.model(candidate.model).count_tokens
         pairs = raft_pairs(
@@ -145,9 +175,10 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
             ),
         )
     if not pairs.pairs:
-        learned = "documents" if tuning.objective == "domain" else f"{len(train_examples)} training examples"
+        counted = {"domain": "documents", "dpo": "preferences", "kto": "preferences"}
+        what = counted.get(tuning.objective, f"{len(train_examples)} training examples")
         raise DataError(
-            f"none of the {learned} may be read by all of: {', '.join(workshop.trained_for)}.",
+            f"none of the {what} may be read by all of: {', '.join(workshop.trained_for)}.",
             subject=candidate.name,
             remedy="Name in training.audience who will use the tuned model, or widen the [access] rules.",
         )
@@ -173,19 +204,38 @@ def tune(
     pairs = training_pairs(candidate, workshop=workshop, train_examples=train_examples, seed=seed)
     tuning = settled(candidate.tuning or Tuning())
     base = workshop.model(candidate.model)
-    identity = digest({"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed})[
-        :16
-    ]
-    result = train(candidate.model, pairs.pairs, tuning, out=folder / identity, seed=seed, progress=progress)
+    start = None
+    if tuning.start is not None:
+        start = tune(
+            tuning.start, workshop=workshop, train_examples=train_examples, folder=folder, seed=seed, progress=progress
+        )
+    reward = reward_of(tuning.rewards, settings=workshop.scoring) if tuning.rewards else None
+    made_of = {"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed}
+    made_of |= {"start": start.result.digest} if start else {}
+    made_of |= {"reward": reward.identity} if reward else {}
+    identity = digest(made_of)[:16]
+    result = train(
+        candidate.model,
+        pairs.pairs,
+        tuning,
+        out=folder / identity,
+        seed=seed,
+        progress=progress,
+        start=start.adapter if start else None,
+        reward=reward,
+    )
+    documents = {document for pair in pairs.pairs for document in pair.documents}
     return Weights(
         id=identity,
         adapter=result.adapter,
-        audience=pairs.audience,
-        documents=tuple(sorted({document for pair in pairs.pairs for document in pair.documents})),
+        audience=conjoin([pairs.audience, start.audience]) if start else pairs.audience,
+        documents=tuple(sorted(documents | set(start.documents if start else ()))),
         pairs=len(pairs.pairs),
         unreadable=pairs.unreadable,
         without_gold=pairs.without_gold,
         result=result,
+        withheld=pairs.withheld,
+        problems=pairs.problems,
     )
 
 

@@ -18,6 +18,7 @@ from groundtune.dataset.check import audience_of_example
 from groundtune.errors import NotFound
 from groundtune.interfaces import Embedder
 from groundtune.models import load_embedder, load_reranker
+from groundtune.scoring.settings import Settings
 from groundtune.store import lineage
 from groundtune.store.stages import digest
 from groundtune.store.tables import runs
@@ -45,9 +46,20 @@ def open_workshop(
         },
         trained_for=(LOCAL,) if config.access.single else config.training.audience,
         labels=tuple(labels),
+        questions=frozenset(example.question for example in examples),
+        scoring=scoring_settings(workspace),
         reranker=reranker,
         follow_up=config.retrieval.follow_up,
         folder=workspace.root,
+    )
+
+
+def scoring_settings(workspace: Workspace) -> Settings:
+    """What the metrics need, with paths below the workspace."""
+    chosen = workspace.config.scoring
+    return Settings(
+        database=workspace.root / chosen.database if chosen.database else None,
+        json_schema=workspace.root / chosen.json_schema if chosen.json_schema else None,
     )
 
 

@@ -26,4 +26,6 @@ def command(
         output.document(result)
         return
     output.line(f"{result.candidate}: weights {result.weights} in {result.adapter}")
+    for problem in result.problems:
+        output.line(problem)
     output.line(f"{result.pairs} training pairs, {result.left_out} examples left out, {progress.duration(result.seconds)}")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 
 from groundtune.candidates.build import Workshop, build, training_pairs
-from groundtune.candidates.open import open_workshop, weights_folder
+from groundtune.candidates.open import open_workshop, scoring_settings, weights_folder
 from groundtune.candidates.recipes import candidate_named
 from groundtune.dataset.read import read_questions
 from groundtune.decision.applicable import SAMPLE, Functions, about, fit, missing_model, obstacle, recipe, trial
@@ -36,7 +36,6 @@ from groundtune.ingest.reading import stored_document
 from groundtune.ingest.sync import SyncReport, sync
 from groundtune.interfaces import Progress
 from groundtune.models import load_embedder
-from groundtune.scoring.settings import Settings
 from groundtune.store.tables import documents as documents_table
 from groundtune.store.workspace import Workspace
 from groundtune.types import LOCAL, Candidate, RetrievedContext, WholeDocuments
@@ -84,7 +83,7 @@ def set_up(
         metric=config.metric,
         principals=asked_by,
         folds_wanted=config.decision.folds,
-        settings=_settings(workspace),
+        settings=scoring_settings(workspace),
         seed=config.decision.seed,
         test_questions=config.decision.test_questions,
         train_questions=config.decision.train_questions,
@@ -117,15 +116,6 @@ def set_up(
     shown = tuple(note for note in notes if note)
     probe, no_reader = _reader(workspace, workshop, task, candidates)
     return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, shown, models, trials, probe, no_reader)
-
-
-def _settings(workspace: Workspace) -> Settings:
-    """What the metrics need, with paths below the workspace."""
-    chosen = workspace.config.scoring
-    return Settings(
-        database=workspace.root / chosen.database if chosen.database else None,
-        json_schema=workspace.root / chosen.json_schema if chosen.json_schema else None,
-    )
 
 
 def _reader(workspace: Workspace, workshop: Workshop, task: Task, candidates: Sequence[Candidate]) -> tuple[Reader | None, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -31,6 +32,8 @@ class Checkpoint:
     """AdamW's moments by `parameter/moment`."""
     rng: dict[str, torch.Tensor]
     """Generator states by device: uint8 [n]."""
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Other figures so far, by name."""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, identity: str) -> None:
@@ -39,7 +42,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, identity: str) -> N
     for room in ("weights", "optimiser", "rng"):
         for name, tensor in getattr(checkpoint, room).items():
             tensors[f"{room}:{name}"] = tensor.detach().cpu().contiguous()
-    about = {"step": checkpoint.step, "losses": checkpoint.losses, "seconds": checkpoint.seconds}
+    about = {
+        "step": checkpoint.step,
+        "losses": checkpoint.losses,
+        "seconds": checkpoint.seconds,
+        "curves": dict(checkpoint.curves),
+    }
     write_file(folder / FILE, save(tensors, metadata={"identity": identity, "about": json.dumps(about)}))
 
 
@@ -59,7 +67,8 @@ def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
             for key in stored.keys():  # noqa: SIM118 - a handle of safetensors, not a mapping
                 room, name = key.split(":", 1)
                 rooms[room][name] = stored.get_tensor(key)
-        return Checkpoint(about["step"], tuple(about["losses"]), about["seconds"], **rooms)
+        curves = {name: tuple(values) for name, values in about["curves"].items()}
+        return Checkpoint(about["step"], tuple(about["losses"]), about["seconds"], **rooms, curves=curves)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         log.warning("%s is damaged (%s); starting anew", path, error)
         return None

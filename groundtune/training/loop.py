@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ def fit(
     `progress(done, total)` is called after each step.
     Raises ModelFailure when the loss is not finite or memory runs out.
     """
-    with _generators(seed) as device, _named_failures():
+    with generators(seed) as device, named_failures():
         learned = prepare(network, tuning, device, base=base)
         highest = peak(tuning)
         optimiser = torch.optim.AdamW(learned.values(), lr=highest, weight_decay=0.0, fused=True)
@@ -120,7 +120,7 @@ def fit(
             losses=tuple(losses),
             tokens=sum(len(pair.ids) for pair in pairs) * tuning.epochs,
             seconds=before + time.monotonic() - started,
-            peak_memory_bytes=_peak_memory(device),
+            peak_memory_bytes=peak_memory(device),
             resumed_at=resumed_at,
         )
 
@@ -208,7 +208,7 @@ def prepare(network: PreTrainedModel, tuning: Tuning, device: torch.device, *, b
         inject_adapter_in_model(lora_config(tuning, base=base), network)
         chosen = {name for name, _ in network.named_parameters() if "lora_" in name}
     else:
-        chosen = _own_parameters(network, tuning)
+        chosen = own_parameters(network, tuning)
     learned = {}
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in chosen)
@@ -219,7 +219,7 @@ def prepare(network: PreTrainedModel, tuning: Tuning, device: torch.device, *, b
     return learned
 
 
-def _own_parameters(network: PreTrainedModel, tuning: Tuning) -> set[str]:
+def own_parameters(network: PreTrainedModel, tuning: Tuning) -> set[str]:
     """full: every parameter. partial: those of the top blocks and of the norm after them."""
     names = [name for name, _ in network.named_parameters()]
     if tuning.method == "full":
@@ -232,7 +232,7 @@ def _own_parameters(network: PreTrainedModel, tuning: Tuning) -> set[str]:
 
 
 @contextmanager
-def _generators(seed: int) -> Iterator[torch.device]:
+def generators(seed: int) -> Iterator[torch.device]:
     """The device to train on, with its random generators seeded, and put back afterwards."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -241,7 +241,7 @@ def _generators(seed: int) -> Iterator[torch.device]:
 
 
 @contextmanager
-def _named_failures() -> Iterator[None]:
+def named_failures() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -258,13 +258,10 @@ def _snapshot(
     optimiser: torch.optim.Optimizer,
     device: torch.device,
 ) -> Checkpoint:
-    rng = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        rng["cuda"] = torch.cuda.get_rng_state(device)
     moments = {
         f"{name}/{key}": value for name, parameter in learned.items() for key, value in optimiser.state[parameter].items()
     }
-    return Checkpoint(step, tuple(losses), seconds, dict(learned), moments, rng)
+    return Checkpoint(step, tuple(losses), seconds, dict(learned), moments, random_state(device))
 
 
 def _restore(stored: Checkpoint, learned: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> None:
@@ -274,12 +271,24 @@ def _restore(stored: Checkpoint, learned: dict[str, nn.Parameter], optimiser: to
     for name, parameter in learned.items():
         keys = [key for key in stored.optimiser if key.rpartition("/")[0] == name]
         optimiser.state[parameter] = {key.rpartition("/")[2]: stored.optimiser[key].to(parameter.device) for key in keys}
-    torch.set_rng_state(stored.rng["cpu"])
-    if "cuda" in stored.rng and torch.cuda.is_available():
-        torch.cuda.set_rng_state(stored.rng["cuda"])
+    restore_random_state(stored.rng)
 
 
-def _peak_memory(device: torch.device) -> int:
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """torch's generators by device: uint8 [n]."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def restore_random_state(state: Mapping[str, torch.Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def peak_memory(device: torch.device) -> int:
     """Most bytes held: the accelerator's, else the process's since it began."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

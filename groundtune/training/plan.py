@@ -10,13 +10,18 @@ from groundtune.training.data import TrainingPair
 from groundtune.training.lora import train
 from groundtune.types import Audience, Message, Tuning
 
+WORK = {"dpo": 2.7, "kto": 2.0, "grpo": 2.0}
+"""Work of a pair in that of answering it once, by objective, where a step forward is a third of it: dpo reads two answers and
+asks the reference for both; kto asks for one answer, and both models for a reference point; grpo draws each answer first."""
+
 _SENTENCE = "These are some plain words of an ordinary sentence, put here so that there is something to read. "
 _SENTENCE_TOKENS = 20
 
 
 def estimate(pair_tokens: int, tuning: Tuning, *, tokens_per_second: float) -> float:
     """Minutes to train on pairs of `pair_tokens` tokens together (prompts and answers, seen once an epoch)."""
-    return pair_tokens * tuning.epochs / tokens_per_second / 60
+    work = WORK.get(tuning.objective, 1.0) * (tuning.generations if tuning.objective == "grpo" else 1)
+    return work * pair_tokens * tuning.epochs / tokens_per_second / 60
 
 
 def measure_throughput(model: str, tuning: Tuning, *, prompt_tokens: int, steps: int = 2) -> float:
@@ -30,4 +35,5 @@ def measure_throughput(model: str, tuning: Tuning, *, prompt_tokens: int, steps:
         for number in range(steps * tuning.batch_size)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        return train(model, pairs, replace(tuning, epochs=1), out=Path(folder), seed=0).tokens_per_second
+        plain = replace(tuning, epochs=1, objective="sft", start=None, rewards=(), data="")
+        return train(model, pairs, plain, out=Path(folder), seed=0).tokens_per_second

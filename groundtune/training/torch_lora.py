@@ -10,12 +10,13 @@ from typing import Any
 
 from groundtune.errors import MissingExtra, ModelFailure
 from groundtune.interfaces import Progress
-from groundtune.models.adapter import LORA, TUNED
+from groundtune.models.adapter import LORA, TUNED, changed_names
 from groundtune.models.weights import digest, folder, torch_model
 from groundtune.store.failures import disk_failure
 from groundtune.training.data import TrainingPair
 from groundtune.training.encode import encode
 from groundtune.training.files import write_file
+from groundtune.training.rewards import Reward
 from groundtune.types import Tuning
 
 try:
@@ -54,6 +55,28 @@ def write_tuned(parameters: Mapping[str, torch.Tensor], tuning: Tuning, *, base:
     write_file(out / config, (json.dumps(about, indent=1) + "\n").encode())
 
 
+def write_weights(learned: Mapping[str, torch.Tensor], tuning: Tuning, *, model: str, start: Path | None, out: Path) -> None:
+    """What a training learned, in a folder that loads by itself: with `start`, its changes are in there too."""
+    if start is None and tuning.method == "lora":
+        write_lora(learned, tuning, base=model, out=out)
+        return
+    if start is None:
+        write_tuned(learned, tuning, base=model, out=out)
+        return
+    parameters = {name: values.detach() for name, values in torch_model(model, adapter=start)[0].named_parameters()}
+    changed = set(changed_names(start))
+    for name, values in learned.items():
+        if tuning.method != "lora":
+            parameters[name] = values
+            changed.add(name)
+        elif ".lora_A." in name:
+            own = name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
+            up = learned[name.replace(".lora_A.", ".lora_B.")]
+            parameters[own] = parameters[own] + tuning.alpha / tuning.rank * (up @ values)
+            changed.add(own)
+    write_tuned({name: parameters[name] for name in sorted(changed)}, tuning, base=model, out=out)
+
+
 class TorchTrainer:
     """Trains `embedded:` and `hf:` models, on a GPU where there is one."""
 
@@ -70,9 +93,11 @@ class TorchTrainer:
         seed: int,
         identity: str,
         progress: Progress | None,
+        start: Path | None = None,
+        reward: Reward | None = None,  # noqa: ARG002 - answers are given, not drawn
     ) -> dict[str, Any]:
         """Write the tuned weights to `out`; returns the figures of a TrainingResult."""
-        network, tokens = torch_model(model)
+        network, tokens = torch_model(model, adapter=start)
         encoded, too_long = encode(pairs, tokens, max_length=tuning.max_length)
         identity = hashlib.sha256(f"{identity}:{tokens.fingerprint}:{torch.get_num_threads()}".encode()).hexdigest()
         trained = fit(
@@ -85,10 +110,7 @@ class TorchTrainer:
             base=model,
             progress=(lambda done, total: progress("train", done, total)) if progress else None,
         )
-        if tuning.method == "lora":
-            write_lora(trained.weights, tuning, base=model, out=out)
-        else:
-            write_tuned(trained.weights, tuning, base=model, out=out)
+        write_weights(trained.weights, tuning, model=model, start=start, out=out)
         remove_checkpoint(out)
         last_epoch = trained.losses[-max(1, len(trained.losses) // tuning.epochs) :]
         return {
