@@ -59,7 +59,7 @@ class Kept:
         state = TrainerState(global_step=self.stored.step, train_batch_size=self.args.per_device_train_batch_size)
         state.save_to_json(str(Path(scratch) / "trainer_state.json"))
         self.train(resume_from_checkpoint=scratch)
-        return self.stored.step
+        return int(self.stored.step)
 
     def details(self) -> dict[str, float]:
         """Figures beyond those of every training."""
