@@ -320,7 +320,13 @@ class Tuning:
     generations: int = 4
     """grpo: answers drawn for each prompt; `batch_size` counts answers."""
     answer_tokens: int = 48
-    """grpo: longest drawn answer, in model tokens."""
+    """grpo, early stop: longest drawn answer, in model tokens."""
+    early_stop: bool = False
+    """sft, raft: keep the weights of the epoch that scores best, by the task's metric, on examples held out of the training."""
+    patience: int = 2
+    """early stop: epochs without a better score after which the training ends."""
+    sweep_minutes: float = 0.0
+    """sft, raft: time for short trainings at several learning rates, the best of which is taken; 0: none."""
     beta: float | None = None
     """dpo, kto, grpo: how strongly the start holds; None: what suits the objective (`groundtune.training.rates`)."""
 

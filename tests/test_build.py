@@ -17,7 +17,7 @@ from groundtune.decision.setup import Setup, set_up
 from groundtune.errors import DataError, NotFound
 from groundtune.store import lineage
 from groundtune.store.workspace import Workspace
-from groundtune.types import Caller
+from groundtune.types import NOT_IN_DOCUMENTS, Caller
 from tests.firm import write_firm
 
 
@@ -72,6 +72,23 @@ def test_a_prompt_that_is_too_long_loses_distractors_and_is_counted(ready: Setup
     assert roomy.distractors_dropped == 0
     assert squeezed.distractors_dropped > 0
     assert len(squeezed.pairs) == len(roomy.pairs)
+
+
+def test_epochs_are_scored_by_the_tasks_metric_and_one_answer_for_all_is_said(ready: Setup, tmp_path: Path) -> None:
+    tuned = standard_candidate("tuned", config=ready.workspace.config)
+    assert tuned.tuning is not None
+    assert ready.workshop.metric == ready.workspace.config.metric
+    candidate = replace(tuned, tuning=replace(tuned.tuning, early_stop=True, sweep_minutes=1.0))
+    made = training_pairs(candidate, workshop=ready.workshop, train_examples=ready.task.examples, seed=0)
+    for pair in made.pairs:
+        assert pair.example is not None
+        assert (pair.answer in pair.example.answers) if pair.example.answers else pair.answer == NOT_IN_DOCUMENTS
+    weights = tune(candidate, workshop=ready.workshop, train_examples=ready.task.examples, folder=tmp_path, seed=0)
+    about = json.loads((weights.adapter / "training.json").read_text())
+    assert about["sweep"]["rate"] == about["tuning"]["learning_rate"]
+    alike = [replace(example, answers=("yes",)) for example in ready.task.examples]
+    said = training_pairs(tuned, workshop=ready.workshop, train_examples=alike, seed=0).problems
+    assert said == (f"all {len(made.pairs)} answers are 'yes'; the weights will give it to every question.",)
 
 
 def test_domain_learns_the_documents_that_the_users_may_read(ready: Setup, tmp_path: Path) -> None:

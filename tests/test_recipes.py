@@ -153,6 +153,16 @@ def test_what_already_runs_is_named_after_itself(tmp_path: Path) -> None:
         ('base = "tuned"\ntuning = { start = "tuend" }', 1, ["starts from 'tuend', which is no tuned candidate", "'tuned'"]),
         ('base = "tuned"\ntuning = { start = "mine" }', 1, ["mine: its tuning starts from itself (mine -> mine)"]),
         ('base = "tuned"\ntuning = { objective = "grpo", rewards = { f1 = 0.0 } }', 3, ["candidates.mine.tuning.rewards.f1"]),
+        (
+            'base = "tuned"\ntuning = { objective = "domain", early_stop = true }',
+            3,
+            ["early_stop belongs to objective ="],
+        ),
+        (
+            'base = "tuned"\ntuning = { sweep_minutes = 9.0, learning_rate = 0.1 }',
+            3,
+            ["sweep_minutes chooses the learning"],
+        ),
         ('model = "openai:big"', 1, ["expected one of base, url, command and callable, found none"]),
         ('base = "rag"\nurl = "http://x/"', 1, ["found base and url"]),
         ('base = "rag"\nversion = "2"', 1, ["version belongs to a candidate with url, command or callable"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +36,8 @@ from groundtune.training.data import (
 from groundtune.training.lora import TrainingResult, train
 from groundtune.training.rates import settled
 from groundtune.training.rewards import reward_of
+from groundtune.training.rows import ENOUGH
+from groundtune.training.sweep import sweep_rates
 from groundtune.types import Audience, Caller, Candidate, Example, External, Hit, Message, Tuning, WholeDocuments
 
 
@@ -86,6 +88,8 @@ class Workshop:
     labels: tuple[str, ...] = ()
     questions: frozenset[str] = frozenset()
     """Every question of the task; preferences that ask one which is not learned from stay out."""
+    metric: str = "f1"
+    """The task's, by which epochs and learning rates are compared."""
     scoring: Settings = NOTHING_SET
     """What some metrics need when they reward drawn answers."""
     reranker: Reranker | None = None
@@ -174,6 +178,11 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
                 [*messages, Message("assistant", answer)], count_tokens=count_tokens
             ),
         )
+    if _scores_epochs(tuning):
+        pairs = with_examples(pairs, train_examples)
+        if len(pairs.pairs) < ENOUGH:
+            few = f"{len(pairs.pairs)} pairs are too few to hold some out: epochs and learning rates are not compared."
+            pairs = replace(pairs, problems=(few,))
     if not pairs.pairs:
         counted = {"domain": "documents", "dpo": "preferences", "kto": "preferences"}
         what = counted.get(tuning.objective, f"{len(train_examples)} training examples")
@@ -182,7 +191,16 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
             subject=candidate.name,
             remedy="Name in training.audience who will use the tuned model, or widen the [access] rules.",
         )
-    return pairs
+    return _with_warning(pairs) if tuning.objective in ("sft", "raft", "grpo") else pairs
+
+
+def _with_warning(pairs: Pairs) -> Pairs:
+    """Where there is one answer only, that is said: it is no fault of the data of a small fold, and no choice to learn."""
+    answers = {pair.answer for pair in pairs.pairs}
+    if len(pairs.pairs) < 2 or len(answers) > 1:
+        return pairs
+    only = f"all {len(pairs.pairs)} answers are {answers.pop()!r}; the weights will give it to every question."
+    return replace(pairs, problems=(*pairs.problems, only))
 
 
 def _documents(candidate: Candidate, workshop: Workshop) -> DocumentRetriever:
@@ -209,21 +227,17 @@ def tune(
         start = tune(
             tuning.start, workshop=workshop, train_examples=train_examples, folder=folder, seed=seed, progress=progress
         )
-    reward = reward_of(tuning.rewards, settings=workshop.scoring) if tuning.rewards else None
+    metrics = tuning.rewards or (((workshop.metric, 1.0),) if _scores_epochs(tuning) else ())
+    reward = reward_of(metrics, settings=workshop.scoring) if metrics else None
     made_of = {"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed}
     made_of |= {"start": start.result.digest} if start else {}
     made_of |= {"reward": reward.identity} if reward else {}
     identity = digest(made_of)[:16]
-    result = train(
-        candidate.model,
-        pairs.pairs,
-        tuning,
-        out=folder / identity,
-        seed=seed,
-        progress=progress,
-        start=start.adapter if start else None,
-        reward=reward,
-    )
+    given: dict[str, Any] = {"seed": seed, "progress": progress, "reward": reward, "start": start.adapter if start else None}
+    if tuning.sweep_minutes:
+        rate, given["sweep"] = sweep_rates(candidate.model, pairs.pairs, tuning, out=folder / f"{identity}-rates", **given)
+        tuning = replace(tuning, learning_rate=rate, sweep_minutes=0.0)
+    result = train(candidate.model, pairs.pairs, tuning, out=folder / identity, **given)
     documents = {document for pair in pairs.pairs for document in pair.documents}
     return Weights(
         id=identity,
@@ -237,6 +251,10 @@ def tune(
         withheld=pairs.withheld,
         problems=pairs.problems,
     )
+
+
+def _scores_epochs(tuning: Tuning) -> bool:
+    return tuning.early_stop or bool(tuning.sweep_minutes)
 
 
 def build_external(candidate: Candidate, external: External, *, workshop: Workshop) -> ExternalAssistant:

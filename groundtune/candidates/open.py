@@ -47,6 +47,7 @@ def open_workshop(
         trained_for=(LOCAL,) if config.access.single else config.training.audience,
         labels=tuple(labels),
         questions=frozenset(example.question for example in examples),
+        metric=config.metric,
         scoring=scoring_settings(workspace),
         reranker=reranker,
         follow_up=config.retrieval.follow_up,

@@ -64,6 +64,12 @@ class TuningTable(Section):
     """grpo: answers drawn for each prompt."""
     answer_tokens: Positive | None = None
     """grpo: longest drawn answer; by default max_new_tokens."""
+    early_stop: bool | None = None
+    """sft, raft: keep the best epoch by the task's metric on held-out examples."""
+    patience: Positive | None = None
+    """early_stop: epochs without a better score after which it ends."""
+    sweep_minutes: Annotated[float, Field(gt=0)] | None = None
+    """sft, raft: time for short trainings at several learning rates, the best of which is taken."""
     beta: Amount | None = None
     """dpo, kto, grpo: how strongly the start holds."""
     epochs: Positive | None = None
@@ -85,6 +91,11 @@ class TuningTable(Section):
         for name, objectives in wanted.items():
             if getattr(self, name) is not None and self.objective not in objectives:
                 raise ValueError(f"{name} belongs to objective = {' or '.join(map(repr, objectives))}")
+        for name in ("early_stop", "patience", "sweep_minutes"):
+            if getattr(self, name) is not None and self.objective not in (None, "sft", "raft"):
+                raise ValueError(f"{name} belongs to objective = 'sft' or 'raft'")
+        if self.sweep_minutes is not None and self.learning_rate is not None:
+            raise ValueError("sweep_minutes chooses the learning rate, and learning_rate names it; keep one")
         if self.objective in ("dpo", "kto") and self.data is None:
             raise ValueError(f"objective = {self.objective!r} needs data, a file of preferences")
         if self.objective == "grpo" and not self.rewards:

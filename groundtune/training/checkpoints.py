@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 FILE = "checkpoint.safetensors"
 
+ROOMS = ("weights", "optimiser", "rng", "best")
+"""Fields of a checkpoint that hold tensors; each tensor is stored as `room:name`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -34,12 +37,14 @@ class Checkpoint:
     """Generator states by device: uint8 [n]."""
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Other figures so far, by name."""
+    best: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """The weights of the best epoch so far, where one is looked for."""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, identity: str) -> None:
     """Write it in one piece: a crash leaves the previous one or this one. Raises WorkspaceError."""
     tensors: dict[str, torch.Tensor] = {}
-    for room in ("weights", "optimiser", "rng"):
+    for room in ROOMS:
         for name, tensor in getattr(checkpoint, room).items():
             tensors[f"{room}:{name}"] = tensor.detach().cpu().contiguous()
     about = {
@@ -56,7 +61,7 @@ def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
     path = folder / FILE
     if not path.exists():
         return None
-    rooms: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "optimiser": {}, "rng": {}}
+    rooms: dict[str, dict[str, torch.Tensor]] = {room: {} for room in ROOMS}
     try:
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
@@ -76,3 +81,17 @@ def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
 
 def remove_checkpoint(folder: Path) -> None:
     (folder / FILE).unlink(missing_ok=True)
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """torch's generators by device: uint8 [n]."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def restore_random_state(state: Mapping[str, torch.Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

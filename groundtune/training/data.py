@@ -155,9 +155,11 @@ def rated_pairs(
 
 
 def with_examples(pairs: Pairs, examples: Sequence[Example]) -> Pairs:
-    """The same pairs, each with the example that drawn answers are scored by (grpo)."""
+    """The same pairs, each with the example that drawn answers are scored by; who learns to abstain is right to."""
     by_id = {example.id: example for example in examples}
-    return replace(pairs, pairs=tuple(replace(pair, example=by_id[pair.id]) for pair in pairs.pairs))
+    abstaining = {pair.id for pair in pairs.pairs if pair.answer == NOT_IN_DOCUMENTS}
+    scored = {name: replace(one, answers=()) if name in abstaining else one for name, one in by_id.items()}
+    return replace(pairs, pairs=tuple(replace(pair, example=scored[pair.id]) for pair in pairs.pairs))
 
 
 def raft_pairs(

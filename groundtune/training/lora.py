@@ -71,7 +71,8 @@ class TrainingResult:
     remembered: bool = False
     """True when the folder already held this very training."""
     details: Mapping[str, float] = field(default_factory=dict)
-    """Figures of the objective: of dpo and kto the reward accuracy on held-out rows, of grpo the first and the last rewards."""
+    """Figures of the objective: of dpo and kto the reward accuracy on held-out rows, of grpo the first and the last rewards; of
+    an early stop the score of each epoch."""
 
     @property
     def tokens_per_second(self) -> float:
@@ -115,10 +116,12 @@ def train(
     progress: Progress | None = None,
     start: Path | None = None,
     reward: Reward | None = None,
+    sweep: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Tune `model` on `pairs` and leave the weights in the folder `out`.
 
-    `start` is a folder of tuned weights to tune further: what comes out holds both. `reward` scores drawn answers (grpo).
+    `start` is a folder of tuned weights to tune further: what comes out holds both. `reward` scores drawn answers (grpo,
+    early stop). `sweep` is the record of how the learning rate was chosen, kept with the figures.
     The same arguments on the same machine give the same bytes. An interrupted call, repeated, continues from the checkpoint
     in `out`; a finished one is not trained again. Raises DataError when there is nothing to learn, an answer is too long or
     nobody may use the result, ModelFailure when the loss is not finite or memory runs out, UsageError for a model that only a
@@ -173,6 +176,7 @@ def train(
         "examples": [*dict.fromkeys([*(pair.id for pair in pairs), *(before["examples"] if before else ())])],
         "documents": sorted({*(name for pair in pairs for name in pair.documents), *(before["documents"] if before else ())}),
         "machine": platform.machine(),
+        **({"sweep": dict(sweep)} if sweep else {}),
     }
     write_file(out / ABOUT, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
     return _result(out, figures)

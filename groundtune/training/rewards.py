@@ -34,12 +34,17 @@ class Reward:
         answer = Answer(NOT_IN_DOCUMENTS if unknown else text.strip(), abstained=unknown)
         return self.metrics[place](example, answer)
 
+    def total(self, example: Example, text: str) -> float:
+        """The weighted sum; a metric that does not apply adds nothing."""
+        values = [self.score(place, example, text) for place in range(len(self.names))]
+        return sum(weight * value for weight, value in zip(self.weights, values, strict=True) if value is not None)
+
 
 def reward_of(weighted: Sequence[tuple[str, float]], *, settings: Settings = NOTHING_SET) -> Reward:
     """The reward of (metric, weight). Raises UsageError for an unknown metric or one that needs citations, ConfigError."""
     for name, _ in weighted:
         if name in NEEDS_CITATIONS:
-            raise UsageError("it scores citations, and a drawn answer has none.", subject=f"tuning.rewards: {name}")
+            raise UsageError("it scores citations, and a drawn answer has none.", subject=name)
     files = [path for path in (settings.database, settings.json_schema) if path is not None and path.is_file()]
     read = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     return Reward(

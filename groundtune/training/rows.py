@@ -17,6 +17,21 @@ ENOUGH = 20
 """Rows from which on some are held out."""
 
 
+def hold_out(pairs: Sequence[TrainingPair], *, seed: int) -> tuple[list[TrainingPair], list[TrainingPair]]:
+    """(pairs to train on, pairs to score epochs on), drawn by a hash of seed and group; none are held out of a few.
+
+    Pairs of one group, which share evidence, stay on one side, but for the group at the border.
+    """
+
+    def key(pair: TrainingPair) -> tuple[bytes, str]:
+        group = pair.example.group if pair.example is not None and pair.example.group else pair.id
+        return hashlib.sha256(f"{seed}:{group}".encode()).digest(), pair.id
+
+    held = round(HELD_OUT * len(pairs)) if len(pairs) >= ENOUGH else 0
+    drawn = {pair.id for pair in sorted(pairs, key=key)[:held]}
+    return [pair for pair in pairs if pair.id not in drawn], [pair for pair in pairs if pair.id in drawn]
+
+
 def encode_rows(pairs: Sequence[TrainingPair], tokens: Tokens, tuning: Tuning) -> tuple[list[dict[str, Any]], list[str]]:
     """(rows of token ids as TRL's collators read them, ids of the pairs that are longer than `max_length`).
 

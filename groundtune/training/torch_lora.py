@@ -17,6 +17,7 @@ from groundtune.training.data import TrainingPair
 from groundtune.training.encode import encode
 from groundtune.training.files import write_file
 from groundtune.training.rewards import Reward
+from groundtune.training.rows import hold_out
 from groundtune.types import Tuning
 
 try:
@@ -24,7 +25,9 @@ try:
     from safetensors.torch import save
 
     from groundtune.training.checkpoints import remove_checkpoint
-    from groundtune.training.loop import fit, lora_config
+    from groundtune.training.drawn import Judge
+    from groundtune.training.loop import fit
+    from groundtune.training.methods import lora_config
 except ImportError as error:
     raise MissingExtra(error.name or "torch", extra="train", wanted_by="training") from error
 
@@ -94,10 +97,14 @@ class TorchTrainer:
         identity: str,
         progress: Progress | None,
         start: Path | None = None,
-        reward: Reward | None = None,  # noqa: ARG002 - answers are given, not drawn
+        reward: Reward | None = None,
     ) -> dict[str, Any]:
         """Write the tuned weights to `out`; returns the figures of a TrainingResult."""
         network, tokens = torch_model(model, adapter=start)
+        judge = None
+        if tuning.early_stop and reward is not None:
+            pairs, held_out = hold_out(pairs, seed=seed)
+            judge = Judge(network, tokens, held_out, reward, max_new_tokens=tuning.answer_tokens) if held_out else None
         encoded, too_long = encode(pairs, tokens, max_length=tuning.max_length)
         identity = hashlib.sha256(f"{identity}:{tokens.fingerprint}:{torch.get_num_threads()}".encode()).hexdigest()
         trained = fit(
@@ -109,10 +116,11 @@ class TorchTrainer:
             identity=identity,
             base=model,
             progress=(lambda done, total: progress("train", done, total)) if progress else None,
+            score=judge,
         )
         write_weights(trained.weights, tuning, model=model, start=start, out=out)
         remove_checkpoint(out)
-        last_epoch = trained.losses[-max(1, len(trained.losses) // tuning.epochs) :]
+        last_epoch = trained.losses[-max(1, len(trained.losses) // (len(trained.scores) or tuning.epochs)) :]
         return {
             "steps": len(trained.losses),
             "seconds": trained.seconds,
@@ -123,4 +131,5 @@ class TorchTrainer:
             "pairs": len(encoded),
             "too_long": too_long,
             "resumed_at": trained.resumed_at,
+            "details": judge.details(trained.scores) if judge else {},
         }

@@ -15,7 +15,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainerState
 from groundtune.errors import ModelFailure
 from groundtune.interfaces import Progress
 from groundtune.training import loop
-from groundtune.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from groundtune.training.checkpoints import Checkpoint, load_checkpoint, random_state, restore_random_state, save_checkpoint
 
 
 class Kept:
@@ -78,7 +78,7 @@ class Kept:
             seconds=self.before + seconds,
             weights=dict(self.learned),
             optimiser=moments,
-            rng=loop.random_state(self.accelerator.device),
+            rng=random_state(self.accelerator.device),
             curves={"rewards": tuple(self.rewards)},
         )
         save_checkpoint(self.folder, kept, identity=self.identity)
@@ -121,7 +121,7 @@ class Kept:
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
-            loop.restore_random_state(self.stored.rng)
+            restore_random_state(self.stored.rng)
 
 
 class _EachStep(TrainerCallback):

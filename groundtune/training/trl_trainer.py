@@ -41,7 +41,7 @@ try:
     from trl.trainer.kto_config import KTOConfig
     from trl.trainer.kto_trainer import KTOTrainer
 
-    from groundtune.training import loop
+    from groundtune.training import loop, methods
     from groundtune.training.checkpoints import remove_checkpoint
     from groundtune.training.torch_lora import write_weights
     from groundtune.training.trl_steps import Kept
@@ -188,9 +188,9 @@ def trainer_of(
     tokenizer = AutoTokenizer.from_pretrained(folder(model), local_files_only=True)
     given: dict[str, Any] = {"processing_class": tokenizer, "train_dataset": Dataset.from_list(rows)}
     if tuning.method == "lora":
-        given["peft_config"] = replace(loop.lora_config(tuning, base=model), inference_mode=False)
+        given["peft_config"] = replace(methods.lora_config(tuning, base=model), inference_mode=False)
     else:
-        own = loop.own_parameters(network, tuning)
+        own = methods.own_parameters(network, tuning)
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name in own)
     if tuning.objective == "grpo":
