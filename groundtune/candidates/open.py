@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select
 from groundtune.access.audience import from_json, to_json
 from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
-from groundtune.candidates.build import Weights, Workshop
+from groundtune.candidates.workshop import Weights, Workshop
 from groundtune.dataset.check import audience_of_example
 from groundtune.errors import NotFound
 from groundtune.interfaces import Embedder

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from groundtune.candidates.build import Workshop, build, build_external
+from groundtune.candidates.build import build, build_external
 from groundtune.candidates.recipes import candidate_named, external_candidate
+from groundtune.candidates.workshop import Workshop
 from groundtune.config import Config
 from groundtune.decision.task import Task
 from groundtune.errors import MissingExtra, ModelFailure, NotFound, UsageError

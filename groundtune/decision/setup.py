@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from sqlalchemy import select
 
-from groundtune.candidates.build import Workshop, build, training_pairs
+from groundtune.candidates.build import build, training_pairs
 from groundtune.candidates.open import open_workshop, scoring_settings, weights_folder
 from groundtune.candidates.recipes import candidate_named
+from groundtune.candidates.workshop import Workshop
 from groundtune.dataset.read import read_questions
 from groundtune.decision.applicable import SAMPLE, Functions, about, fit, missing_model, obstacle, recipe, trial
 from groundtune.decision.ledger import looks_before, warning
