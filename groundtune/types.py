@@ -292,7 +292,7 @@ class Tuning:
     """How weights are made from the training examples."""
 
     method: Literal["full", "partial", "lora"] = "lora"
-    objective: Literal["sft", "raft", "domain"] = "sft"
+    objective: Literal["sft", "raft", "domain", "dpo", "kto", "grpo"] = "sft"
     epochs: int = 3
     learning_rate: float | None = None
     """Peak of a linear schedule with warm-up; None: what suits the method (`groundtune.training.rates`)."""
@@ -311,6 +311,24 @@ class Tuning:
     """raft: share of answerable examples whose gold chunk is present."""
     unanswerable_share: float = 0.1
     """raft: share of examples turned into "not in the documents" by leaving the gold chunk out."""
+    start: Candidate | None = None
+    """The tuned candidate whose weights are what is tuned further; None: the model as it is."""
+    data: str = ""
+    """dpo, kto: file of preferences, relative to the workspace."""
+    rewards: tuple[tuple[str, float], ...] = ()
+    """grpo: (metric, weight); a drawn answer is worth their weighted sum."""
+    generations: int = 4
+    """grpo: answers drawn for each prompt; `batch_size` counts answers."""
+    answer_tokens: int = 48
+    """grpo, early stop: longest drawn answer, in model tokens."""
+    early_stop: bool = False
+    """sft, raft: keep the weights of the epoch that scores best, by the task's metric, on examples held out of the training."""
+    patience: int = 2
+    """early stop: epochs without a better score after which the training ends."""
+    sweep_minutes: float = 0.0
+    """sft, raft: time for short trainings at several learning rates, the best of which is taken; 0: none."""
+    beta: float | None = None
+    """dpo, kto, grpo: how strongly the start holds; None: what suits the objective (`groundtune.training.rates`)."""
 
 
 @dataclass(frozen=True, slots=True)

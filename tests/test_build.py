@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from groundtune.decision.setup import Setup, set_up
 from groundtune.errors import DataError, NotFound
 from groundtune.store import lineage
 from groundtune.store.workspace import Workspace
-from groundtune.types import Caller
+from groundtune.types import NOT_IN_DOCUMENTS, Caller
 from tests.firm import write_firm
 
 
@@ -73,6 +74,23 @@ def test_a_prompt_that_is_too_long_loses_distractors_and_is_counted(ready: Setup
     assert len(squeezed.pairs) == len(roomy.pairs)
 
 
+def test_epochs_are_scored_by_the_tasks_metric_and_one_answer_for_all_is_said(ready: Setup, tmp_path: Path) -> None:
+    tuned = standard_candidate("tuned", config=ready.workspace.config)
+    assert tuned.tuning is not None
+    assert ready.workshop.metric == ready.workspace.config.metric
+    candidate = replace(tuned, tuning=replace(tuned.tuning, early_stop=True, sweep_minutes=1.0))
+    made = training_pairs(candidate, workshop=ready.workshop, train_examples=ready.task.examples, seed=0)
+    for pair in made.pairs:
+        assert pair.example is not None
+        assert (pair.answer in pair.example.answers) if pair.example.answers else pair.answer == NOT_IN_DOCUMENTS
+    weights = tune(candidate, workshop=ready.workshop, train_examples=ready.task.examples, folder=tmp_path, seed=0)
+    about = json.loads((weights.adapter / "training.json").read_text())
+    assert about["sweep"]["rate"] == about["tuning"]["learning_rate"]
+    alike = [replace(example, answers=("yes",)) for example in ready.task.examples]
+    said = training_pairs(tuned, workshop=ready.workshop, train_examples=alike, seed=0).problems
+    assert said == (f"all {len(made.pairs)} answers are 'yes'; the weights will give it to every question.",)
+
+
 def test_domain_learns_the_documents_that_the_users_may_read(ready: Setup, tmp_path: Path) -> None:
     """Not the questions: every fold's weights are the same ones."""
     tuned = standard_candidate("tuned", config=ready.workspace.config)
@@ -90,6 +108,35 @@ def test_domain_learns_the_documents_that_the_users_may_read(ready: Setup, tmp_p
     bare = replace(ready.workshop, retriever=None)
     with pytest.raises(DataError, match="it learns from documents, and there are none"):
         training_pairs(candidate, workshop=bare, train_examples=(), seed=0)
+
+
+def test_preferences_go_on_from_another_candidates_weights(ready: Setup, tmp_path: Path) -> None:
+    """Rows that the users may not read, or that ask what will be asked, stay out; what the start learned comes along."""
+    tuned = standard_candidate("tuned", config=ready.workspace.config)
+    assert tuned.tuning is not None
+    examples = [example for example in ready.task.examples if example.principals == ("staff",)]
+    learned, asked = examples[0], examples[-1]
+    rows = [
+        {"id": "new", "prompt": "Is it far?", "chosen": "no", "rejected": "yes, very", "principals": ["staff"]},
+        {"id": "secret", "prompt": "Who is paid most?", "chosen": "me", "rejected": "you", "principals": ["nobody we know"]},
+        {"id": "learned", "prompt": learned.question, "chosen": "a", "rejected": "b", "principals": ["staff"]},
+        {"id": "asked", "prompt": asked.question, "chosen": "a", "rejected": "b", "principals": ["staff"]},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, [*rows, {"prompt": "half a row"}])), encoding="utf-8")
+    workshop = replace(ready.workshop, folder=tmp_path)
+    candidate = replace(tuned, tuning=replace(tuned.tuning, objective="dpo", data="rows.jsonl", start=tuned))
+    pairs = training_pairs(candidate, workshop=workshop, train_examples=[learned], seed=0)
+    assert [pair.id for pair in pairs.pairs] == ["new", "learned"]
+    assert (pairs.unreadable, pairs.withheld) == (("secret",), ("asked",))
+    assert "rows.jsonl:5" in pairs.problems[0]
+    assert pairs.pairs[0].messages == render_prompt(candidate, "Is it far?")
+    first = tune(tuned, workshop=workshop, train_examples=[learned], folder=tmp_path / "weights", seed=0)
+    made = tune(candidate, workshop=workshop, train_examples=[learned], folder=tmp_path / "weights", seed=0)
+    assert made.documents == first.documents != ()
+    assert first.audience.clauses <= made.audience.clauses
+    assert len(list((tmp_path / "weights").iterdir())) == 2
+    assistant = build(candidate, workshop=workshop, train_examples=(), weights=made)
+    assert assistant.ask(learned.question, caller=Caller.of("staff")).text in ("a", learned.answers[0])
 
 
 def test_weights_are_found_again_with_their_audience_and_lineage(ready: Setup) -> None:

@@ -61,7 +61,9 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     decision = shown.decision.model_copy(update=dict.fromkeys(unset))
     prices = shown.prices.model_copy(update={"models": {}})
     assert (shown.scoring.database, shown.scoring.json_schema) == ("shop.sqlite", "answer.schema.json")
-    assert set(shown.candidates) == {"big_rag", "our_bot", "reads_handbook"}
+    assert set(shown.candidates) == {"big_rag", "likes", "our_bot", "reads_handbook"}
+    likes = shown.candidates["likes"].tuning
+    assert likes is not None and (likes.objective, likes.start, likes.data) == ("dpo", "tuned", "preferences.jsonl")
     assert (shown.dataset.files[0].read, shown.dataset.documents[0].train) == ((("support",),), True)
     assert shown.dataset.model_copy(update={"files": (), "documents": ()}) == Config().dataset
     assert (shown.upkeep.questions_per_day, shown.upkeep.sync_hours, shown.upkeep.refresh_hours) == (200, 24, 720)

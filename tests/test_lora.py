@@ -69,7 +69,7 @@ PAIRS = [pair(number) for number in range(1, 8)]
 @pytest.fixture
 def tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """`embedded:tiny` is a random Llama with one token a letter; the code that trains is the real one."""
-    monkeypatch.setattr(torch_lora, "torch_model", lambda name: (tiny(), Letters()))
+    monkeypatch.setattr(torch_lora, "torch_model", lambda name, adapter=None: (tiny(), Letters()))
     monkeypatch.setattr(torch_lora.TorchTrainer, "base", lambda self, model: "tiny, seed 5")
 
 

@@ -26,6 +26,7 @@ from groundtune.training import loop  # noqa: E402
 from groundtune.training.data import TrainingPair, domain_pairs  # noqa: E402
 from groundtune.training.encode import IGNORED, encode, encode_text  # noqa: E402
 from groundtune.training.lora import train  # noqa: E402
+from groundtune.training.methods import prepare  # noqa: E402
 from groundtune.training.rates import RATES, peak, settled  # noqa: E402
 from groundtune.types import Audience, Caller, Document, Tuning  # noqa: E402
 
@@ -67,11 +68,10 @@ def test_partial_trains_the_top_blocks_and_the_last_norm(tmp_path: Path) -> None
         loop.fit(tiny(), encoded(*PAIRS), replace(PARTIAL, top_layers=3), seed=0, folder=tmp_path, identity="i")
 
 
-def test_a_base_in_bfloat16_leaves_what_learns_and_the_positions_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "native_bfloat16", lambda device: True)
+def test_a_base_in_bfloat16_leaves_what_learns_and_the_positions_exact() -> None:
     for tuning in (TUNING, PARTIAL, FULL):
         network, untouched = tiny(), tiny()
-        learned = loop.prepare(network, tuning, CPU)
+        learned = prepare(network, tuning, CPU, frozen=torch.bfloat16)
         assert {values.dtype for values in learned.values()} == {torch.float32}
         frozen = [values.dtype for values in network.parameters() if not values.requires_grad]
         assert set(frozen) <= {torch.bfloat16}

@@ -94,6 +94,24 @@ def test_any_field_can_be_replaced_and_the_others_follow_the_settings(
     assert getattr(own(tmp_path, table, rest=settings), field) == value
 
 
+def test_tuning_may_go_on_from_another_candidate(tmp_path: Path) -> None:
+    text = (
+        '[candidates.first]\nbase = "tuned"\ntuning = { method = "full" }\n'
+        '[candidates.mine]\nbase = "tuned"\nmax_new_tokens = 9\n'
+        'tuning = { objective = "grpo", rewards = { label_accuracy = 2.0, contains = 0.5 }, start = "first", generations = 8 }'
+    )
+    made = candidate_named("mine", config=config(tmp_path, text))
+    assert made.tuning is not None and made.tuning.start == candidate_named("first", config=config(tmp_path, text))
+    assert made.tuning.rewards == (("contains", 0.5), ("label_accuracy", 2.0))
+    assert (made.tuning.generations, made.tuning.answer_tokens, made.tuning.method) == (8, 9, "lora")
+    alike = own(tmp_path, 'base = "tuned"\ntuning = { objective = "grpo", rewards = ["f1", "contains"] }')
+    assert alike.tuning is not None and alike.tuning.rewards == (("contains", 1.0), ("f1", 1.0))
+    for start, what in (('base = "tuned"\nmodel = "embedded:other"', "of another model"), ('base = "rag"', "not tuned")):
+        text = f'[candidates.first]\n{start}\n[candidates.mine]\nbase = "tuned"\ntuning = {{ start = "first" }}'
+        with pytest.raises(UsageError, match=f"cannot start from first: it is {what}"):
+            candidate_named("mine", config=config(tmp_path, text))
+
+
 def test_what_already_runs_is_named_after_itself(tmp_path: Path) -> None:
     found = own(
         tmp_path,
@@ -127,6 +145,24 @@ def test_what_already_runs_is_named_after_itself(tmp_path: Path) -> None:
         ),
         ('base = "rag"\ncontext = "none"\ntuning = { objective = "raft" }', 1, ["this candidate retrieves none"]),
         ('base = "rag"\ntuning = { objective = "rafd" }', 3, ["candidates.mine.tuning.objective", "Did you mean 'raft'?"]),
+        ('base = "tuned"\ntuning = { objective = "dpo" }', 3, ["candidates.mine.tuning: objective = 'dpo' needs data"]),
+        ('base = "tuned"\ntuning = { objective = "grpo" }', 3, ["objective = 'grpo' needs rewards"]),
+        ('base = "tuned"\ntuning = { data = "p.jsonl" }', 3, ["data belongs to objective = 'dpo' or 'kto'"]),
+        ('base = "tuned"\ntuning = { beta = 0.1 }', 3, ["beta belongs to objective = 'dpo' or 'kto' or 'grpo'"]),
+        ('base = "rag"\ntuning = { objective = "kto", data = "p.jsonl" }', 1, ["learns from prompts without retrieved text"]),
+        ('base = "tuned"\ntuning = { start = "tuend" }', 1, ["starts from 'tuend', which is no tuned candidate", "'tuned'"]),
+        ('base = "tuned"\ntuning = { start = "mine" }', 1, ["mine: its tuning starts from itself (mine -> mine)"]),
+        ('base = "tuned"\ntuning = { objective = "grpo", rewards = { f1 = 0.0 } }', 3, ["candidates.mine.tuning.rewards.f1"]),
+        (
+            'base = "tuned"\ntuning = { objective = "domain", early_stop = true }',
+            3,
+            ["early_stop belongs to objective ="],
+        ),
+        (
+            'base = "tuned"\ntuning = { sweep_minutes = 9.0, learning_rate = 0.1 }',
+            3,
+            ["sweep_minutes chooses the learning"],
+        ),
         ('model = "openai:big"', 1, ["expected one of base, url, command and callable, found none"]),
         ('base = "rag"\nurl = "http://x/"', 1, ["found base and url"]),
         ('base = "rag"\nversion = "2"', 1, ["version belongs to a candidate with url, command or callable"]),

@@ -2,111 +2,44 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from groundtune.access.audience import may_read
+from groundtune.access.audience import conjoin, may_read
 from groundtune.access.learned import UsersNow, enter
 from groundtune.answer.assistant import Assistant, DocumentRetriever
 from groundtune.answer.external import ExternalAssistant
 from groundtune.answer.follow_up import rewriting
 from groundtune.answer.neighbours import Neighbours
 from groundtune.answer.prompts import conversation_tokens, pack, render_prompt
-from groundtune.answer.transports import CallableTransport, CommandTransport, HttpTransport, Transport
+from groundtune.candidates.workshop import Weights, Workshop
+from groundtune.dataset.preferences import read_preferences
 from groundtune.errors import DataError
-from groundtune.interfaces import Embedder, LanguageModel, Progress, Reranker
-from groundtune.models import load_model
-from groundtune.plugins import load
+from groundtune.interfaces import Progress
 from groundtune.prompting import templates
 from groundtune.store.database import Database
 from groundtune.store.stages import digest
-from groundtune.training.data import Pairs, domain_pairs, pairs_digest, raft_pairs, sft_pairs
-from groundtune.training.lora import TrainingResult, train
+from groundtune.training.data import (
+    Pairs,
+    domain_pairs,
+    folded,
+    pairs_digest,
+    raft_pairs,
+    rated_pairs,
+    sft_pairs,
+    with_examples,
+)
+from groundtune.training.lora import train
 from groundtune.training.rates import settled
-from groundtune.types import Audience, Caller, Candidate, Example, External, Hit, Message, Tuning, WholeDocuments
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What tuning made, and who may use it."""
-
-    id: str
-    """Digest of base, pairs, settings and seed."""
-    adapter: Path
-    audience: Audience
-    """The conjunction over every training pair, as it stood at training."""
-    documents: tuple[str, ...]
-    """Every document whose text or answer entered; each one's audience is asked again at every request."""
-    pairs: int
-    unreadable: tuple[str, ...]
-    """Ids of the training examples (domain: documents) that some named user may not read; they did not enter."""
-    without_gold: tuple[str, ...]
-    """raft: ids of examples whose evidence was in no readable chunk."""
-    result: TrainingResult
-
-
-GROUP = "groundtune.candidates"
-"""Entry points of installed packages that answer questions: `callable = "NAME:anything"`."""
+from groundtune.training.rewards import reward_of
+from groundtune.training.rows import ENOUGH
+from groundtune.training.sweep import sweep_rates
+from groundtune.types import Caller, Candidate, Example, External, Hit, Message, Tuning, WholeDocuments
 
 Answerer = Assistant | ExternalAssistant
 """A built candidate."""
-
-
-@dataclass
-class Workshop:
-    """What the candidates of one run share: each part is made once.
-
-    `audience_of` gives the audience of an example at the newest policy; `trained_for` are the principals whom the operator
-    named as users of tuned weights: each of them alone must be able to read every example that enters. `database` is where
-    weights are entered before they are trained, and asked at every request whether they were withdrawn.
-    """
-
-    database: Database
-    embedder: Embedder
-    retriever: DocumentRetriever | None
-    audience_of: Callable[[Example], Audience]
-    evidence: Mapping[str, Sequence[tuple[str, int, int]]]
-    """Item id -> located evidence spans (document, start, end)."""
-    trained_for: tuple[str, ...]
-    labels: tuple[str, ...] = ()
-    reranker: Reranker | None = None
-    """That of the retriever."""
-    follow_up: Literal["words", "model", "off"] = "words"
-    """How a question in a conversation is searched for; see `groundtune.answer.follow_up`."""
-    folder: Path | None = None
-    """Where commands are run; None: the current folder."""
-    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    """Candidate -> the Python callable that was handed over with it."""
-    _models: dict[tuple[str, Path | None], LanguageModel] = field(default_factory=dict)
-    _transports: dict[str, Transport] = field(default_factory=dict)
-
-    def model(self, name: str, adapter: Path | None = None) -> LanguageModel:
-        """The model, loaded once."""
-        key = (name, adapter)
-        if key not in self._models:
-            self._models[key] = load_model(name, adapter=adapter)
-        return self._models[key]
-
-    def transport(self, candidate: Candidate, external: External) -> Transport:
-        """The way to a system that runs, made once: its connections are kept."""
-        if candidate.name not in self._transports:
-            self._transports[candidate.name] = self._open(candidate.name, external)
-        return self._transports[candidate.name]
-
-    def _open(self, name: str, external: External) -> Transport:
-        if external.kind == "http":
-            return HttpTransport(name, external)
-        if external.kind == "command":
-            return CommandTransport(name, external, folder=self.folder)
-        return CallableTransport(name, self.functions.get(name) or load(external.target[0], group=GROUP))
-
-    def release_tuned(self) -> None:
-        """Drop every loaded model that has an adapter: a fold's weights are not needed once the fold is answered."""
-        self._models = {key: model for key, model in self._models.items() if key[1] is None}
-        gc.collect()
 
 
 def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: Sequence[Example], seed: int) -> Pairs:
@@ -128,8 +61,18 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
     context = candidate.context
     if tuning.objective == "domain":
         pairs = domain_pairs(_documents(candidate, workshop), users=users)
-    elif tuning.objective == "sft" or context is None:
+    elif tuning.objective in ("dpo", "kto"):
+        learned = {folded(example.question) for example in train_examples}
+        pairs = rated_pairs(
+            read_preferences((workshop.folder or Path()) / tuning.data, pairs=tuning.objective == "dpo"),
+            users=users,
+            audience_of=workshop.audience_of,
+            render=render,
+            withheld={folded(question) for question in workshop.questions} - learned,
+        )
+    elif tuning.objective in ("sft", "grpo") or context is None:
         pairs = sft_pairs(train_examples, users=users, audience_of=workshop.audience_of, render=render)
+        pairs = with_examples(pairs, train_examples) if tuning.objective == "grpo" else pairs
     else:
         count_tokens = workshop.model(candidate.model).count_tokens
         pairs = raft_pairs(
@@ -148,14 +91,29 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
                 [*messages, Message("assistant", answer)], count_tokens=count_tokens
             ),
         )
+    if _scores_epochs(tuning):
+        pairs = with_examples(pairs, train_examples)
+        if len(pairs.pairs) < ENOUGH:
+            few = f"{len(pairs.pairs)} pairs are too few to hold some out: epochs and learning rates are not compared."
+            pairs = replace(pairs, problems=(few,))
     if not pairs.pairs:
-        learned = "documents" if tuning.objective == "domain" else f"{len(train_examples)} training examples"
+        counted = {"domain": "documents", "dpo": "preferences", "kto": "preferences"}
+        what = counted.get(tuning.objective, f"{len(train_examples)} training examples")
         raise DataError(
-            f"none of the {learned} may be read by all of: {', '.join(workshop.trained_for)}.",
+            f"none of the {what} may be read by all of: {', '.join(workshop.trained_for)}.",
             subject=candidate.name,
             remedy="Name in training.audience who will use the tuned model, or widen the [access] rules.",
         )
-    return pairs
+    return _with_warning(pairs) if tuning.objective in ("sft", "raft", "grpo") else pairs
+
+
+def _with_warning(pairs: Pairs) -> Pairs:
+    """Where there is one answer only, that is said: it is no fault of the data of a small fold, and no choice to learn."""
+    answers = {pair.answer for pair in pairs.pairs}
+    if len(pairs.pairs) < 2 or len(answers) > 1:
+        return pairs
+    only = f"all {len(pairs.pairs)} answers are {answers.pop()!r}; the weights will give it to every question."
+    return replace(pairs, problems=(*pairs.problems, only))
 
 
 def _documents(candidate: Candidate, workshop: Workshop) -> DocumentRetriever:
@@ -177,23 +135,43 @@ def tune(
     pairs = training_pairs(candidate, workshop=workshop, train_examples=train_examples, seed=seed)
     tuning = settled(candidate.tuning or Tuning())
     base = workshop.model(candidate.model)
-    identity = digest({"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed})[
-        :16
-    ]
-    documents = tuple(sorted({document for pair in pairs.pairs for document in pair.documents}))
+    start = None
+    if tuning.start is not None:
+        start = tune(
+            tuning.start, workshop=workshop, train_examples=train_examples, folder=folder, seed=seed, progress=progress
+        )
+    metrics = tuning.rewards or (((workshop.metric, 1.0),) if _scores_epochs(tuning) else ())
+    reward = reward_of(metrics, settings=workshop.scoring) if metrics else None
+    made_of = {"base": base.fingerprint, "pairs": pairs_digest(pairs.pairs), "tuning": asdict(tuning), "seed": seed}
+    made_of |= {"start": start.result.digest} if start else {}
+    made_of |= {"reward": reward.identity} if reward else {}
+    identity = digest(made_of)[:16]
+    audience = conjoin([pairs.audience, start.audience]) if start else pairs.audience
+    learned = {document for pair in pairs.pairs for document in pair.documents} | set(start.documents if start else ())
+    documents = tuple(sorted(learned))
     with workshop.database.begin() as connection:
-        enter(workshop.database, connection, f"weights:{identity}", audience=pairs.audience, documents=documents)
-    result = train(candidate.model, pairs.pairs, tuning, out=folder / identity, seed=seed, progress=progress)
+        enter(workshop.database, connection, f"weights:{identity}", audience=audience, documents=documents)
+    given: dict[str, Any] = {"seed": seed, "progress": progress, "reward": reward, "start": start.adapter if start else None}
+    if tuning.sweep_minutes:
+        rate, given["sweep"] = sweep_rates(candidate.model, pairs.pairs, tuning, out=folder / f"{identity}-rates", **given)
+        tuning = replace(tuning, learning_rate=rate, sweep_minutes=0.0)
+    result = train(candidate.model, pairs.pairs, tuning, out=folder / identity, **given)
     return Weights(
         id=identity,
         adapter=result.adapter,
-        audience=pairs.audience,
+        audience=audience,
         documents=documents,
         pairs=len(pairs.pairs),
         unreadable=pairs.unreadable,
         without_gold=pairs.without_gold,
         result=result,
+        withheld=pairs.withheld,
+        problems=pairs.problems,
     )
+
+
+def _scores_epochs(tuning: Tuning) -> bool:
+    return tuning.early_stop or bool(tuning.sweep_minutes)
 
 
 def build_external(candidate: Candidate, external: External, *, workshop: Workshop) -> ExternalAssistant:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from groundtune.candidates.build import Weights, Workshop
+from groundtune.candidates.workshop import Weights, Workshop
 from groundtune.interfaces import Progress
 from groundtune.store.workspace import Workspace
 from groundtune.training.card import amend_card, load_card

@@ -17,12 +17,13 @@ from groundtune.access.audience import conjoin, from_json, to_json
 from groundtune.access.learned import refuse_withdrawn
 from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
-from groundtune.candidates.build import Weights, Workshop
+from groundtune.candidates.workshop import Weights, Workshop
 from groundtune.dataset.check import audience_of_example
 from groundtune.errors import NotFound, WorkspaceError
 from groundtune.ingest.reading import document_name
 from groundtune.interfaces import Embedder
 from groundtune.models import load_embedder, load_reranker
+from groundtune.scoring.settings import Settings
 from groundtune.store import lineage
 from groundtune.store.stages import digest
 from groundtune.store.tables import lineage as lineage_table
@@ -54,9 +55,21 @@ def open_workshop(
         },
         trained_for=(LOCAL,) if config.access.single else config.training.audience,
         labels=tuple(labels),
+        questions=frozenset(example.question for example in examples),
+        metric=config.metric,
+        scoring=scoring_settings(workspace),
         reranker=reranker,
         follow_up=config.retrieval.follow_up,
         folder=workspace.root,
+    )
+
+
+def scoring_settings(workspace: Workspace) -> Settings:
+    """What the metrics need, with paths below the workspace."""
+    chosen = workspace.config.scoring
+    return Settings(
+        database=workspace.root / chosen.database if chosen.database else None,
+        json_schema=workspace.root / chosen.json_schema if chosen.json_schema else None,
     )
 
 

@@ -43,7 +43,7 @@ def _own(name: str, table: CandidateTable, *, config: Config, label_task: bool) 
         return external_candidate(name, _external(table))
     base = candidate_named(table.base, config=config, label_task=label_task)
     context = _context(base.context, table, config=config)
-    return replace(
+    own = replace(
         base,
         name=name,
         model=table.model or base.model,
@@ -54,6 +54,7 @@ def _own(name: str, table: CandidateTable, *, config: Config, label_task: bool) 
         context=context,
         tuning=_tuning(base.tuning, table, context=context, config=config),
     )
+    return own if own.tuning is None else replace(own, tuning=_further(own, own.tuning, table, config, label_task))
 
 
 def _external(table: CandidateTable) -> External:
@@ -102,7 +103,23 @@ def _tuning(
     base = base or standard_candidate("tuned", config=config).tuning or Tuning()
     sources = context.k - 1 if isinstance(context, RetrievedContext) else base.distractors
     base = replace(base, objective="raft" if isinstance(context, RetrievedContext) else "sft", distractors=sources)
-    return base if table.tuning is None else _changed(base, table.tuning)
+    return base if table.tuning is None else replace(base, **_given(table.tuning, of=Tuning, leave_out=("start", "rewards")))
+
+
+def _further(own: Candidate, tuning: Tuning, table: CandidateTable, config: Config, label_task: bool) -> Tuning:
+    """With what it starts from, what it is rewarded for, and drawn answers as long as those of service."""
+    if table.tuning is None:
+        return tuning
+    start = candidate_named(table.tuning.start, config=config, label_task=label_task) if table.tuning.start else None
+    if start is not None and (start.tuning is None or start.model != own.model):
+        what = "it is not tuned" if start.tuning is None else f"it is of another model, {start.model}"
+        raise UsageError(f"tuning cannot start from {start.name}: {what}.", subject=own.name)
+    return replace(
+        tuning,
+        start=start,
+        rewards=tuple(sorted((table.tuning.rewards or {}).items())),
+        answer_tokens=table.tuning.answer_tokens or own.max_new_tokens,
+    )
 
 
 def _changed(value: T, table: BaseModel) -> T:

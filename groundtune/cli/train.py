@@ -28,6 +28,8 @@ def command(
         output.document(result)
         return
     output.line(f"{result.candidate}: weights {result.weights} in {result.adapter}")
+    for problem in result.problems:
+        output.line(problem)
     output.line(f"{result.pairs} training pairs, {result.left_out} examples left out, {progress.duration(result.seconds)}")
     output.line(f"may be used by: {spoken(result.audience)}")
     if result.estimate is not None:

@@ -45,10 +45,33 @@ class ContextTable(Section):
     """whole: all that the caller may read, where they fit, or only those of the best chunks."""
 
 
+def _weighted(value: Any) -> Any:
+    """["a", "b"] means {a = 1.0, b = 1.0}."""
+    return dict.fromkeys(value, 1.0) if isinstance(value, list) and all(isinstance(one, str) for one in value) else value
+
+
 class TuningTable(Section):
     method: Literal["none", "full", "partial", "lora"] | None = None
-    objective: Literal["sft", "raft", "domain"] | None = None
+    objective: Literal["sft", "raft", "domain", "dpo", "kto", "grpo"] | None = None
     """What is learned; by default answers from retrieved text (raft) with context, else answers (sft)."""
+    start: str | None = None
+    """The tuned candidate whose weights are tuned further."""
+    data: Annotated[str, Field(min_length=1)] | None = None
+    """dpo, kto: file of preferences, relative to the workspace."""
+    rewards: Annotated[dict[str, Annotated[float, Field(gt=0)]] | None, BeforeValidator(_weighted)] = None
+    """grpo: metric -> weight; a list of metrics weighs them alike."""
+    generations: Annotated[int, Field(ge=2)] | None = None
+    """grpo: answers drawn for each prompt."""
+    answer_tokens: Positive | None = None
+    """grpo: longest drawn answer; by default max_new_tokens."""
+    early_stop: bool | None = None
+    """sft, raft: keep the best epoch by the task's metric on held-out examples."""
+    patience: Positive | None = None
+    """early_stop: epochs without a better score after which it ends."""
+    sweep_minutes: Annotated[float, Field(gt=0)] | None = None
+    """sft, raft: time for short trainings at several learning rates, the best of which is taken."""
+    beta: Amount | None = None
+    """dpo, kto, grpo: how strongly the start holds."""
     epochs: Positive | None = None
     learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
     batch_size: Positive | None = None
@@ -60,6 +83,24 @@ class TuningTable(Section):
     distractors: Annotated[int, Field(ge=0)] | None = None
     gold_share: Share | None = None
     unanswerable_share: Share | None = None
+
+    @model_validator(mode="after")
+    def _belongs(self) -> TuningTable:
+        wanted = {"data": ("dpo", "kto"), "rewards": ("grpo",), "generations": ("grpo",), "answer_tokens": ("grpo",)}
+        wanted["beta"] = ("dpo", "kto", "grpo")
+        for name, objectives in wanted.items():
+            if getattr(self, name) is not None and self.objective not in objectives:
+                raise ValueError(f"{name} belongs to objective = {' or '.join(map(repr, objectives))}")
+        for name in ("early_stop", "patience", "sweep_minutes"):
+            if getattr(self, name) is not None and self.objective not in (None, "sft", "raft"):
+                raise ValueError(f"{name} belongs to objective = 'sft' or 'raft'")
+        if self.sweep_minutes is not None and self.learning_rate is not None:
+            raise ValueError("sweep_minutes chooses the learning rate, and learning_rate names it; keep one")
+        if self.objective in ("dpo", "kto") and self.data is None:
+            raise ValueError(f"objective = {self.objective!r} needs data, a file of preferences")
+        if self.objective == "grpo" and not self.rewards:
+            raise ValueError("objective = 'grpo' needs rewards, such as rewards = ['label_accuracy']")
+        return self
 
 
 def _address(value: str) -> str:
@@ -139,6 +180,8 @@ class CandidateTable(Section):
                 raise ValueError(f"{name} belongs to a candidate with url, and this one has {kind}")
         if self.tuning is not None and self.tuning.objective == "raft" and not self._retrieves():
             raise ValueError("tuning.objective = 'raft' learns from retrieved text, and this candidate retrieves none")
+        if self.tuning is not None and self.tuning.objective in ("dpo", "kto", "grpo") and self._retrieves():
+            raise ValueError(f"tuning.objective = {self.tuning.objective!r} learns from prompts without retrieved text")
         if self.timeout is not None and kind == "callable":
             raise ValueError("a callable cannot be stopped, so it has no timeout; use command for a limit")
         return self
@@ -157,6 +200,25 @@ def check_names(tables: dict[str, CandidateTable]) -> dict[str, CandidateTable]:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
             raise ValueError(f"{name!r} is no name of a candidate; use letters, digits, '_', '-' and '.'")
     return tables
+
+
+def check_starts(tables: dict[str, CandidateTable]) -> dict[str, CandidateTable]:
+    """What a candidate's tuning starts from must be tuned itself, and not start from the candidate."""
+    for name in tables:
+        seen = [name]
+        while (start := _start(tables.get(seen[-1]))) is not None:
+            if start not in tables and start not in ("tuned", "rag_tuned"):
+                near = difflib.get_close_matches(start, ["tuned", "rag_tuned", *tables], n=1)
+                hint = f"did you mean {near[0]!r}?" if near else "it must be tuned, rag_tuned or a tuned one of yours"
+                raise ValueError(f"{seen[-1]}: its tuning starts from {start!r}, which is no tuned candidate; {hint}")
+            if start in seen:
+                raise ValueError(f"{name}: its tuning starts from itself ({' -> '.join([*seen, start])})")
+            seen.append(start)
+    return tables
+
+
+def _start(table: CandidateTable | None) -> str | None:
+    return table.tuning.start if table is not None and table.tuning is not None else None
 
 
 def known_names(tables: Mapping[str, CandidateTable]) -> tuple[str, ...]:

@@ -125,6 +125,9 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 # [candidates.reads_handbook]
 # base = "tuned"   # method: lora, partial (top_layers = 6), full; objective: sft, raft (with context), domain (documents' text)
 # tuning = {{ method = "full", objective = "domain", epochs = 2 }}
+# [candidates.likes]
+# base = "tuned"   # dpo: rows of prompt, chosen, rejected; kto: prompt, completion, label; grpo: rewards = ["label_accuracy"]
+# tuning = {{ objective = "dpo", data = "preferences.jsonl", start = "tuned" }}
 # [candidates.our_bot]
 # url = "http://localhost:8000/ask"
 # version = "1"    # change it when its answers may have changed

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
-from groundtune.config.candidates import CandidateTable, check_names, known_names
+from groundtune.config.candidates import CandidateTable, check_names, check_starts, known_names
 from groundtune.config.globs import compile_glob
 from groundtune.config.knowledge import Chunking, Index, Ingest, Retrieval
 from groundtune.config.section import Amount, ModelName, Positive, Section, Share
@@ -273,7 +273,9 @@ class Config(Section):
     dataset: Dataset = Dataset()
     scoring: Scoring = Scoring()
     decision: Decision = Decision()
-    candidates: Annotated[dict[str, CandidateTable], AfterValidator(check_names)] = Field(default_factory=dict)
+    candidates: Annotated[dict[str, CandidateTable], AfterValidator(check_names), AfterValidator(check_starts)] = Field(
+        default_factory=dict
+    )
     """Candidates of your own; they race where `decision.candidates` names them."""
     prices: Prices = Prices()
     upkeep: Upkeep = Upkeep()

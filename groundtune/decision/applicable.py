@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from groundtune.candidates.build import Workshop, build, build_external
+from groundtune.candidates.build import build, build_external
 from groundtune.candidates.recipes import candidate_named, external_candidate
+from groundtune.candidates.workshop import Workshop
 from groundtune.config import Config
 from groundtune.decision.task import Task
 from groundtune.errors import MissingExtra, ModelFailure, NotFound, UsageError
 from groundtune.evaluation.evaluate import blind
 from groundtune.training.lora import TRAINERS
+from groundtune.training.rates import PREFERENCES
 from groundtune.types import Candidate, External, WholeDocuments
 
 SAMPLE = 8
@@ -46,6 +48,8 @@ def obstacle(candidate: Candidate, task: Task) -> str:
         return f"the weights of {candidate.model} are not on this machine, so they cannot be tuned here"
     if provider != "fake" and (find_spec("torch") is None or find_spec("peft") is None):
         return "tuning needs the extra train, which is not installed; groundtune doctor says how to"
+    if provider != "fake" and candidate.tuning.objective in PREFERENCES and find_spec("trl") is None:
+        return "tuning on preferences needs the extra preferences, which is not installed; groundtune doctor says how to"
     return ""
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from groundtune.candidates.build import Weights
+from groundtune.candidates.workshop import Weights
 from groundtune.decision.break_even import BreakEven
 from groundtune.decision.constraints import Measured
 from groundtune.decision.explain import Probes

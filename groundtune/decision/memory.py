@@ -11,8 +11,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from groundtune.candidates.build import Weights, build
+from groundtune.candidates.build import build
 from groundtune.candidates.open import open_workshop
+from groundtune.candidates.workshop import Weights
 from groundtune.config import Config
 from groundtune.errors import ModelFailure
 from groundtune.ingest.worker import peak

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from groundtune.candidates.build import Answerer, Weights, Workshop, build, build_any, neighbours_of, tune
+from groundtune.candidates.build import Answerer, build, build_any, neighbours_of, tune
+from groundtune.candidates.workshop import Weights, Workshop
 from groundtune.decision.probes import GoldEvidence, NearestAnswer, RetrievedContextOnly
 from groundtune.decision.reader import Reader
 from groundtune.decision.task import Fold, Task

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from groundtune.answer.prompts import render_prompt
-from groundtune.candidates.build import Weights, Workshop
+from groundtune.candidates.workshop import Weights, Workshop
 from groundtune.dataset.check import check_evidence
 from groundtune.dataset.read import read_questions
 from groundtune.decision.probes import passage

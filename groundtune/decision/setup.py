@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from sqlalchemy import select
 
-from groundtune.candidates.build import Workshop, build, training_pairs
-from groundtune.candidates.open import open_workshop, weights_folder
+from groundtune.candidates.build import build, training_pairs
+from groundtune.candidates.open import open_workshop, scoring_settings, weights_folder
 from groundtune.candidates.recipes import candidate_named
+from groundtune.candidates.workshop import Workshop
 from groundtune.dataset.read import read_questions
 from groundtune.decision.applicable import SAMPLE, Functions, about, fit, missing_model, obstacle, recipe, trial
 from groundtune.decision.ledger import looks_before, warning
@@ -36,7 +37,6 @@ from groundtune.ingest.reading import stored_document
 from groundtune.ingest.sync import SyncReport, sync
 from groundtune.interfaces import Progress
 from groundtune.models import load_embedder
-from groundtune.scoring.settings import Settings
 from groundtune.store.tables import documents as documents_table
 from groundtune.store.workspace import Workspace
 from groundtune.types import LOCAL, Candidate, RetrievedContext, WholeDocuments
@@ -117,15 +117,6 @@ def set_up(
     shown = tuple(note for note in notes if note)
     probe, no_reader = _reader(workspace, workshop, task, candidates)
     return Setup(workspace, workshop, task, tuple(candidates), not_applicable, synced, shown, models, trials, probe, no_reader)
-
-
-def scoring_settings(workspace: Workspace) -> Settings:
-    """What the metrics need, with paths below the workspace."""
-    chosen = workspace.config.scoring
-    return Settings(
-        database=workspace.root / chosen.database if chosen.database else None,
-        json_schema=workspace.root / chosen.json_schema if chosen.json_schema else None,
-    )
 
 
 def _reader(workspace: Workspace, workshop: Workshop, task: Task, candidates: Sequence[Candidate]) -> tuple[Reader | None, str]:

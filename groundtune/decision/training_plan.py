@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from groundtune.candidates.build import Weights, training_pairs
+from groundtune.candidates.build import training_pairs
 from groundtune.candidates.open import weights_folder
+from groundtune.candidates.workshop import Weights
 from groundtune.decision.plan import measure_pace, measure_training_pace, remember_training_pace
 from groundtune.decision.setup import Setup
 from groundtune.evaluation.statistics import minimum_detectable_effect

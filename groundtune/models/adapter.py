@@ -123,6 +123,11 @@ def check_base(adapter: Path, base: str) -> None:
         )
 
 
+def changed_names(adapter: Path) -> list[str]:
+    """The parameters of the model that the weights change, sorted."""
+    return sorted(_changes(adapter)[1])
+
+
 def digest(adapter: Path) -> str:
     """SHA-256 over the folder's configuration and tensors, hex."""
     total = hashlib.sha256()

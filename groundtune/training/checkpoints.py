@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,6 +17,9 @@ from groundtune.training.files import write_file
 log = logging.getLogger(__name__)
 
 FILE = "checkpoint.safetensors"
+
+ROOMS = ("weights", "optimiser", "rng", "best")
+"""Fields of a checkpoint that hold tensors; each tensor is stored as `room:name`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,24 @@ class Checkpoint:
     """AdamW's moments by `parameter/moment`."""
     rng: dict[str, torch.Tensor]
     """Generator states by device: uint8 [n]."""
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Other figures so far, by name."""
+    best: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """The weights of the best epoch so far, where one is looked for."""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, identity: str) -> None:
     """Write it in one piece: a crash leaves the previous one or this one. Raises WorkspaceError."""
     tensors: dict[str, torch.Tensor] = {}
-    for room in ("weights", "optimiser", "rng"):
+    for room in ROOMS:
         for name, tensor in getattr(checkpoint, room).items():
             tensors[f"{room}:{name}"] = tensor.detach().cpu().contiguous()
-    about = {"step": checkpoint.step, "losses": checkpoint.losses, "seconds": checkpoint.seconds}
+    about = {
+        "step": checkpoint.step,
+        "losses": checkpoint.losses,
+        "seconds": checkpoint.seconds,
+        "curves": dict(checkpoint.curves),
+    }
     write_file(folder / FILE, save(tensors, metadata={"identity": identity, "about": json.dumps(about)}))
 
 
@@ -48,7 +61,7 @@ def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
     path = folder / FILE
     if not path.exists():
         return None
-    rooms: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "optimiser": {}, "rng": {}}
+    rooms: dict[str, dict[str, torch.Tensor]] = {room: {} for room in ROOMS}
     try:
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
@@ -59,7 +72,8 @@ def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
             for key in stored.keys():  # noqa: SIM118 - a handle of safetensors, not a mapping
                 room, name = key.split(":", 1)
                 rooms[room][name] = stored.get_tensor(key)
-        return Checkpoint(about["step"], tuple(about["losses"]), about["seconds"], **rooms)
+        curves = {name: tuple(values) for name, values in about["curves"].items()}
+        return Checkpoint(about["step"], tuple(about["losses"]), about["seconds"], **rooms, curves=curves)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         log.warning("%s is damaged (%s); starting anew", path, error)
         return None
@@ -67,3 +81,17 @@ def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:
 
 def remove_checkpoint(folder: Path) -> None:
     (folder / FILE).unlink(missing_ok=True)
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """torch's generators by device: uint8 [n]."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def restore_random_state(state: Mapping[str, torch.Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from groundtune.access.audience import conjoin, may_read, to_json
 from groundtune.answer.whole import Shelf
+from groundtune.dataset.preferences import RatedReading
 from groundtune.errors import NotFound
 from groundtune.interfaces import Retriever
 from groundtune.store.stages import digest
@@ -36,6 +37,12 @@ class TrainingPair:
     """Who may learn of it: the example's audience and that of every document shown."""
     documents: tuple[str, ...] = ()
     """Ids of the documents whose text or answer it carries, sorted."""
+    rejected: str = ""
+    """dpo: the worse answer."""
+    liked: bool = True
+    """kto: whether the answer was liked."""
+    example: Example | None = None
+    """grpo: what drawn answers are scored by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,10 @@ class Pairs:
     """raft: chunks left out so that a prompt fits."""
     abstaining: int = 0
     """Pairs whose answer is "not in the documents"."""
+    withheld: tuple[str, ...] = ()
+    """dpo, kto: rows that ask what the race will ask."""
+    problems: tuple[str, ...] = ()
+    """Rows of a file that cannot be used, each with its line."""
 
     @property
     def audience(self) -> Audience:
@@ -68,6 +79,8 @@ def pairs_digest(pairs: Sequence[TrainingPair]) -> str:
                 pair.answer,
                 to_json(pair.audience),
                 pair.documents,
+                *([pair.rejected, pair.liked] if pair.rejected or not pair.liked else []),
+                *([asdict(pair.example)] if pair.example else []),
             ]
             for pair in pairs
         ]
@@ -109,6 +122,44 @@ def domain_pairs(shelf: Shelf, *, users: Sequence[Caller]) -> Pairs:
             pairs.append(TrainingPair(name, (), text, audience, (name,)))
     hidden = sorted(frozenset().union(*readable) - everyone)
     return Pairs(tuple(pairs), unreadable=tuple(hidden))
+
+
+def rated_pairs(
+    reading: RatedReading,
+    *,
+    users: Sequence[Caller],
+    audience_of: Callable[[Example], Audience],
+    render: Render,
+    withheld: Collection[str] = (),
+) -> Pairs:
+    """Rated answers to prompts as serving renders them, one pair a row that each of `users` may read (dpo, kto).
+
+    A row whose question is in `withheld` (folded) stays out: it would teach what is going to be asked.
+    """
+    pairs: list[TrainingPair] = []
+    unreadable: list[str] = []
+    asked: list[str] = []
+    for rated in reading.rows:
+        example, audience = rated.example, audience_of(rated.example)
+        if not _all_may_read(audience, users):
+            unreadable.append(example.id)
+        elif folded(example.question) in withheld:
+            asked.append(example.id)
+        else:
+            documents = tuple(sorted({evidence.document for evidence in example.evidence}))
+            messages = tuple(render(example, ()))
+            pair = TrainingPair(example.id, messages, rated.answer, audience, documents, rated.rejected, rated.liked)
+            pairs.append(pair)
+    problems = tuple(str(problem) for problem in reading.problems)
+    return Pairs(tuple(pairs), tuple(unreadable), withheld=tuple(asked), problems=problems)
+
+
+def with_examples(pairs: Pairs, examples: Sequence[Example]) -> Pairs:
+    """The same pairs, each with the example that drawn answers are scored by; who learns to abstain is right to."""
+    by_id = {example.id: example for example in examples}
+    abstaining = {pair.id for pair in pairs.pairs if pair.answer == NOT_IN_DOCUMENTS}
+    scored = {name: replace(one, answers=()) if name in abstaining else one for name, one in by_id.items()}
+    return replace(pairs, pairs=tuple(replace(pair, example=scored[pair.id]) for pair in pairs.pairs))
 
 
 def raft_pairs(
@@ -225,8 +276,12 @@ def _answer(example: Example) -> str:
 
 
 def _contains_answer(text: str, example: Example) -> bool:
-    folded = " ".join(text.casefold().split())
-    return any(" ".join(answer.casefold().split()) in folded for answer in example.answers)
+    return any(folded(answer) in folded(text) for answer in example.answers)
+
+
+def folded(text: str) -> str:
+    """Without case and extra blank space."""
+    return " ".join(text.casefold().split())
 
 
 def _all_may_read(audience: Audience, users: Sequence[Caller]) -> bool:

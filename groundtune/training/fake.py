@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.interfaces import Progress
-from groundtune.models.fake import TOKEN, remember
+from groundtune.models.fake import TOKEN, recall, remember
 from groundtune.training.data import TrainingPair
-from groundtune.types import Tuning
+from groundtune.training.rewards import Reward
+from groundtune.types import Message, Tuning
 
 
 class FakeTrainer:
@@ -29,10 +30,18 @@ class FakeTrainer:
         seed: int,  # noqa: ARG002 - nothing is drawn
         identity: str,  # noqa: ARG002 - nothing to continue
         progress: Progress | None,
+        start: Path | None = None,
+        reward: Reward | None = None,  # noqa: ARG002 - nothing is drawn
     ) -> dict[str, Any]:
         """Write the adapter to `out`; returns the figures of a TrainingResult. Its loss falls to zero."""
         started = time.monotonic()
-        remember([(pair.messages, pair.answer) for pair in pairs if pair.messages], out)
+        known = (
+            [((Message("user", f"Question: {question}"),), answer) for question, answer in recall(start)]
+            if start is not None
+            else []
+        )
+        liked = [(pair.messages, pair.answer) for pair in pairs if pair.messages and pair.liked]
+        remember([*liked, *known], out)
         if progress is not None:
             for epoch in range(tuning.epochs):
                 progress("train", epoch + 1, tuning.epochs)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 from transformers import PreTrainedModel
 
-from groundtune.errors import ModelFailure, UsageError
-from groundtune.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from groundtune.errors import ModelFailure
+from groundtune.training.checkpoints import Checkpoint, load_checkpoint, random_state, restore_random_state, save_checkpoint
 from groundtune.training.encode import IGNORED, EncodedPair, schedule
+from groundtune.training.methods import prepare
 from groundtune.training.rates import peak
 from groundtune.types import Tuning
+
+log = logging.getLogger(__name__)
 
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
@@ -30,6 +33,8 @@ CHECKPOINT_SECONDS = 20.0
 in the result."""
 AT_ONCE = {"cpu": 1024, "cuda": 16384}
 """Tokens read before gradients are added up: bounds memory, not the batch. On a CPU more is no faster."""
+SMALLEST = 64
+"""Tokens at once below which halving them for an accelerator that is too small ends."""
 WORTH_SHARING = 0.25
 """Share of the longest row; to read a shorter common beginning once saves less than masks and a second call cost."""
 
@@ -42,24 +47,14 @@ class Trained:
     """lora: the factors under PEFT's names; full and partial: the parameters under the model's. float32, on the CPU."""
     losses: tuple[float, ...]
     """Mean loss of an answer token in each step's batch, before that step."""
+    scores: tuple[float, ...]
+    """After each epoch, where a score was asked for."""
     tokens: int
     """Non-padding tokens seen."""
     seconds: float
     peak_memory_bytes: int
     resumed_at: int
     """Step at which it continued; 0 when it started anew."""
-
-
-def lora_config(tuning: Tuning, *, base: str) -> LoraConfig:
-    """LoRA on every linear layer but the head. `base` names the model in the file that PEFT reads."""
-    return LoraConfig(
-        r=tuning.rank,
-        lora_alpha=tuning.alpha,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-        base_model_name_or_path=base,
-        inference_mode=True,
-    )
 
 
 def fit(
@@ -72,24 +67,30 @@ def fit(
     identity: str,
     base: str = "",
     progress: Callable[[int, int], None] | None = None,
+    score: Callable[[], float] | None = None,
 ) -> Trained:
     """Train `network` (a transformers causal language model in float32, which is changed) by the method of `tuning`.
 
     Deterministic for a seed on one CPU with one number of threads (kernels of a GPU may differ in the last bits). `folder`
     receives a checkpoint every CHECKPOINT_SECONDS; a call with the same `identity` continues there with the same trajectory.
-    `progress(done, total)` is called after each step.
+    `progress(done, total)` is called after each step. With `score`, of the network as it stands (larger is better), the weights
+    of the best epoch are handed back, and the training ends after `tuning.patience` epochs that are no better.
     Raises ModelFailure when the loss is not finite or memory runs out.
     """
-    with _generators(seed) as device, _named_failures():
-        learned = prepare(network, tuning, device, base=base)
+    with generators(seed) as device, named_failures():
+        fast = torch.bfloat16 if native_bfloat16(device) else torch.float32
+        learned = prepare(network, tuning, device, frozen=fast, base=base)
         highest = peak(tuning)
         optimiser = torch.optim.AdamW(learned.values(), lr=highest, weight_decay=0.0, fused=True)
         steps = schedule([len(pair.ids) for pair in pairs], epochs=tuning.epochs, batch_size=tuning.batch_size, seed=seed)
         done, losses, before = 0, [], 0.0
+        scores: list[float] = []
+        best: dict[str, torch.Tensor] = {}
         stored = load_checkpoint(folder, identity=identity)
         if stored is not None:
             _restore(stored, learned, optimiser)
             done, losses, before = stored.step, list(stored.losses), stored.seconds
+            scores, best = list(stored.curves.get("scores", ())), dict(stored.best)
         resumed_at, started = done, time.monotonic()
         next_save = started + CHECKPOINT_SECONDS
         network.train()
@@ -108,21 +109,41 @@ def fit(
             torch.nn.utils.clip_grad_norm_(learned.values(), MAX_NORM)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            if step + 1 < len(steps) and (now := time.monotonic()) >= next_save:
+            ended = step + 1 == len(steps)
+            if score is not None and (step + 1) % (len(steps) // tuning.epochs) == 0:
+                scores.append(_scored(network, score))
+                if scores[-1] > max(scores[:-1], default=-math.inf):
+                    best = _copied(learned)
+                ended = ended or len(scores) - 1 - scores.index(max(scores)) >= tuning.patience
+            if not ended and (now := time.monotonic()) >= next_save:
                 snapshot = _snapshot(step + 1, losses, before + now - started, learned, optimiser, device)
-                save_checkpoint(folder, snapshot, identity=identity)
+                save_checkpoint(folder, replace(snapshot, curves={"scores": tuple(scores)}, best=best), identity=identity)
                 took = time.monotonic() - now
                 next_save = now + took + CHECKPOINT_SECONDS * max(1.0, took)
             if progress is not None:
                 progress(step + 1, len(steps))
+            if ended:
+                break
         return Trained(
-            weights={name: parameter.detach().float().cpu().clone() for name, parameter in learned.items()},
+            weights=best or _copied(learned),
             losses=tuple(losses),
-            tokens=sum(len(pair.ids) for pair in pairs) * tuning.epochs,
+            scores=tuple(scores),
+            tokens=sum(len(pairs[position].ids) for step in steps[: len(losses)] for position in step),
             seconds=before + time.monotonic() - started,
-            peak_memory_bytes=_peak_memory(device),
+            peak_memory_bytes=peak_memory(device),
             resumed_at=resumed_at,
         )
+
+
+def _scored(network: PreTrainedModel, score: Callable[[], float]) -> float:
+    network.train(False)
+    found = score()
+    network.train()
+    return found
+
+
+def _copied(learned: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().float().cpu().clone() for name, parameter in learned.items()}
 
 
 def rate(step: int, steps: int) -> float:
@@ -176,9 +197,23 @@ def shared_prefix(batch: Sequence[EncodedPair]) -> int:
 
 def _step(network: PreTrainedModel, batch: Sequence[EncodedPair], device: torch.device) -> float:
     """Forward and backward, a part of the batch at a time; gradients of the whole batch's mean are left on what learns."""
-    answer_tokens = sum(pair.answer_tokens for pair in batch)
+    tokens = AT_ONCE[device.type]
+    while True:
+        try:
+            return _in_parts(network, parts(batch, tokens=tokens), device)
+        except torch.OutOfMemoryError:
+            if device.type == "cpu" or tokens < SMALLEST or len(parts(batch, tokens=tokens)) == len(batch):
+                raise
+            tokens //= 2
+            log.warning("memory ran out on the accelerator; going on with %d tokens at once", tokens)
+            network.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+
+
+def _in_parts(network: PreTrainedModel, batch_parts: Sequence[Sequence[EncodedPair]], device: torch.device) -> float:
+    answer_tokens = sum(pair.answer_tokens for part in batch_parts for pair in part)
     total = 0.0
-    for part in parts(batch, tokens=AT_ONCE[device.type]):
+    for part in batch_parts:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=native_bfloat16(device)):
             loss = batch_loss(network, part, device) * sum(pair.answer_tokens for pair in part) / answer_tokens
         torch.autograd.backward(loss)
@@ -196,43 +231,8 @@ def parts(batch: Sequence[EncodedPair], *, tokens: int) -> list[Sequence[Encoded
     return [*parts(batch[:middle], tokens=tokens), *parts(batch[middle:], tokens=tokens)]
 
 
-def prepare(network: PreTrainedModel, tuning: Tuning, device: torch.device, *, base: str = "") -> dict[str, nn.Parameter]:
-    """Choose what learns, in float32, and freeze the rest, in the precision that the device is fast in.
-
-    Returns what learns: fresh factors under the names that PEFT's file format gives them, or the model's own parameters under
-    theirs. A head that is tied to the embedding is one parameter with it. Buffers keep their precision: rounded to bfloat16,
-    the frequencies of the rotary embedding would shift every position.
-    """
-    nn.Module.to(network, device=device)
-    if tuning.method == "lora":
-        inject_adapter_in_model(lora_config(tuning, base=base), network)
-        chosen = {name for name, _ in network.named_parameters() if "lora_" in name}
-    else:
-        chosen = _own_parameters(network, tuning)
-    learned = {}
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name in chosen)
-        parameter.data = parameter.data.to(torch.bfloat16 if name not in chosen and native_bfloat16(device) else torch.float32)
-        if name in chosen:
-            peft_name = f"base_model.model.{name.replace('.default.', '.')}"
-            learned[peft_name if tuning.method == "lora" else name] = parameter
-    return learned
-
-
-def _own_parameters(network: PreTrainedModel, tuning: Tuning) -> set[str]:
-    """full: every parameter. partial: those of the top blocks and of the norm after them."""
-    names = [name for name, _ in network.named_parameters()]
-    if tuning.method == "full":
-        return set(names)
-    layers = int(network.config.num_hidden_layers)
-    if tuning.top_layers > layers:
-        raise UsageError(f"the model has {layers} layers.", subject=f"tuning.top_layers = {tuning.top_layers}")
-    top = [f".layers.{number}." for number in range(layers - tuning.top_layers, layers)]
-    return {name for name in names if any(part in name for part in top) or name.endswith("model.norm.weight")}
-
-
 @contextmanager
-def _generators(seed: int) -> Iterator[torch.device]:
+def generators(seed: int) -> Iterator[torch.device]:
     """The device to train on, with its random generators seeded, and put back afterwards."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -241,13 +241,17 @@ def _generators(seed: int) -> Iterator[torch.device]:
 
 
 @contextmanager
-def _named_failures() -> Iterator[None]:
+def named_failures() -> Iterator[None]:
+    """Raises ModelFailure where memory ran out, on an accelerator or not."""
+    remedy = "Lower training.batch_size or training.max_length; the training goes on where it was kept."
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise ModelFailure(
-            "memory ran out on the accelerator.", subject="training", remedy="Lower training.batch_size or training.max_length."
-        ) from error
+        raise ModelFailure("memory ran out on the accelerator.", subject="training", remedy=remedy) from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise ModelFailure("memory ran out.", subject="training", remedy=remedy) from error
+        raise
 
 
 def _snapshot(
@@ -258,13 +262,10 @@ def _snapshot(
     optimiser: torch.optim.Optimizer,
     device: torch.device,
 ) -> Checkpoint:
-    rng = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        rng["cuda"] = torch.cuda.get_rng_state(device)
     moments = {
         f"{name}/{key}": value for name, parameter in learned.items() for key, value in optimiser.state[parameter].items()
     }
-    return Checkpoint(step, tuple(losses), seconds, dict(learned), moments, rng)
+    return Checkpoint(step, tuple(losses), seconds, dict(learned), moments, random_state(device))
 
 
 def _restore(stored: Checkpoint, learned: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> None:
@@ -274,12 +275,10 @@ def _restore(stored: Checkpoint, learned: dict[str, nn.Parameter], optimiser: to
     for name, parameter in learned.items():
         keys = [key for key in stored.optimiser if key.rpartition("/")[0] == name]
         optimiser.state[parameter] = {key.rpartition("/")[2]: stored.optimiser[key].to(parameter.device) for key in keys}
-    torch.set_rng_state(stored.rng["cpu"])
-    if "cuda" in stored.rng and torch.cuda.is_available():
-        torch.cuda.set_rng_state(stored.rng["cuda"])
+    restore_random_state(stored.rng)
 
 
-def _peak_memory(device: torch.device) -> int:
+def peak_memory(device: torch.device) -> int:
     """Most bytes held: the accelerator's, else the process's since it began."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

@@ -6,20 +6,21 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from groundtune.access.audience import conjoin, to_json
+from groundtune.access.audience import conjoin, from_json, to_json
 from groundtune.errors import DataError, ModelFailure, NotFound, UsageError
 from groundtune.interfaces import Progress
-from groundtune.models.adapter import tuned_files
+from groundtune.models import adapter as adapters
 from groundtune.plugins import load, providers
 from groundtune.store.stages import digest, package_versions
 from groundtune.training.card import begin_card
 from groundtune.training.data import TrainingPair, pairs_digest
 from groundtune.training.files import write_file
-from groundtune.training.rates import settled
+from groundtune.training.rates import PREFERENCES, settled
+from groundtune.training.rewards import Reward
 from groundtune.types import Tuning
 
 TRAINERS: Mapping[str, str] = {
@@ -30,6 +31,15 @@ TRAINERS: Mapping[str, str] = {
 """Provider of the model name -> who trains it; a plugin registers another in the entry point group `groundtune.trainers`."""
 
 GROUP = "groundtune.trainers"
+
+PREFERENCE_TRAINERS: Mapping[str, str] = {
+    "embedded": "groundtune.training.trl_trainer:TrlTrainer",
+    "hf": "groundtune.training.trl_trainer:TrlTrainer",
+    "fake": "groundtune.training.fake:FakeTrainer",
+}
+"""The same for dpo, kto and grpo; entry point group `groundtune.preference_trainers`."""
+
+PREFERENCE_GROUP = "groundtune.preference_trainers"
 
 ABOUT = "training.json"
 """Written last: a folder that has it is complete."""
@@ -61,6 +71,9 @@ class TrainingResult:
     """Step at which an interrupted training continued; 0 when it ran in one piece."""
     remembered: bool = False
     """True when the folder already held this very training."""
+    details: Mapping[str, float] = field(default_factory=dict)
+    """Figures of the objective: of dpo and kto the reward accuracy on held-out rows, of grpo the first and the last rewards; of
+    an early stop the score of each epoch."""
 
     @property
     def tokens_per_second(self) -> float:
@@ -84,8 +97,13 @@ class Trainer(Protocol):
         seed: int,
         identity: str,
         progress: Progress | None,
+        start: Path | None,
+        reward: Reward | None,
     ) -> dict[str, Any]:
-        """Write the weights to `out`; returns the figures of a TrainingResult, without adapter and digest."""
+        """Write the weights to `out`, those of `start` tuned further.
+
+        Returns the figures of a TrainingResult, without adapter and digest.
+        """
         ...
 
 
@@ -97,15 +115,22 @@ def train(
     out: Path,
     seed: int,
     progress: Progress | None = None,
+    start: Path | None = None,
+    reward: Reward | None = None,
+    sweep: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Tune `model` on `pairs` and leave the weights in the folder `out`.
 
+    `start` is a folder of tuned weights to tune further: what comes out holds both. `reward` scores drawn answers (grpo,
+    early stop). `sweep` is the record of how the learning rate was chosen, kept with the figures.
     The same arguments on the same machine give the same bytes. An interrupted call, repeated, continues from the checkpoint
     in `out`; a finished one is not trained again. Raises DataError when there is nothing to learn, an answer is too long or
     nobody may use the result, ModelFailure when the loss is not finite or memory runs out, UsageError for a model that only a
     server holds, MissingExtra without torch, WorkspaceError when the disk is full or read-only.
     """
-    trainable = providers(GROUP, shipped=TRAINERS)
+    preferring = tuning.objective in PREFERENCES
+    group, shipped = (PREFERENCE_GROUP, PREFERENCE_TRAINERS) if preferring else (GROUP, TRAINERS)
+    trainable = providers(group, shipped=shipped)
     if model.partition(":")[0] not in trainable:
         raise UsageError(
             "its weights are not on this machine, so they cannot be tuned.",
@@ -114,15 +139,16 @@ def train(
         )
     if not pairs:
         raise DataError("there is nothing to train on.", subject=model, remedy="Add examples to the train split.")
-    audience = conjoin([pair.audience for pair in pairs])
+    before = _about(start) if start is not None else None
+    audience = conjoin([pair.audience for pair in pairs] + ([from_json(json.dumps(before["audience"]))] if before else []))
     if not audience.clauses:
         raise DataError(
             "one of the training examples is readable by nobody, so nobody could use the weights.",
-            subject=next(pair.id for pair in pairs if not pair.audience.clauses),
+            subject=next((pair.id for pair in pairs if not pair.audience.clauses), "the start"),
             remedy="Give its documents an audience in [access].",
         )
     tuning = settled(tuning)
-    trainer: Trainer = load(model, group=GROUP, shipped=TRAINERS)()
+    trainer: Trainer = load(model, group=group, shipped=shipped)()
     about: dict[str, Any] = {
         "model": model,
         "base": trainer.base(model),
@@ -131,21 +157,31 @@ def train(
         "seed": seed,
         "versions": package_versions(),
     }
+    if start is not None:
+        about["start"] = adapters.digest(start)
+    if reward is not None:
+        about["reward"] = reward.identity
     identity = digest(about)
     finished = _finished(out, identity)
     if finished is not None:
         return finished
     (out / ABOUT).unlink(missing_ok=True)
-    figures = trainer.train(model, pairs, tuning, out=out, seed=seed, identity=identity, progress=progress)
+    figures = trainer.train(
+        model, pairs, tuning, out=out, seed=seed, identity=identity, progress=progress, start=start, reward=reward
+    )
     figures["digest"] = _digest(out)
     about |= {
         "identity": identity,
         "figures": figures,
         "audience": json.loads(to_json(audience)),
-        "examples": [pair.id for pair in pairs],
-        "documents": sorted({document for pair in pairs for document in pair.documents}),
-        "documents_of": {pair.id: sorted(pair.documents) for pair in pairs},
+        "examples": [*dict.fromkeys([*(pair.id for pair in pairs), *(before["examples"] if before else ())])],
+        "documents": sorted({*(name for pair in pairs for name in pair.documents), *(before["documents"] if before else ())}),
+        "documents_of": {
+            **(before.get("documents_of", {}) if before else {}),
+            **{pair.id: sorted(pair.documents) for pair in pairs},
+        },
         "machine": platform.machine(),
+        **({"sweep": dict(sweep)} if sweep else {}),
     }
     begin_card(out, about)
     write_file(out / ABOUT, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
@@ -167,8 +203,17 @@ def _finished(out: Path, identity: str) -> TrainingResult | None:
         return None
 
 
+def _about(folder: Path) -> dict[str, Any]:
+    """What the finished training in `folder` was made of. Raises NotFound when there is none."""
+    try:
+        found: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return found
+    except (OSError, ValueError) as error:
+        raise NotFound("there is no finished training.", subject=str(folder / ABOUT), remedy="Train it first.") from error
+
+
 def _digest(out: Path) -> str:
-    with tuned_files(out)[1].open("rb") as file:
+    with adapters.tuned_files(out)[1].open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from groundtune.errors import MissingExtra, ModelFailure
 from groundtune.interfaces import Progress
-from groundtune.models.adapter import LORA, TUNED
+from groundtune.models.adapter import LORA, TUNED, changed_names
 from groundtune.models.weights import digest, folder, torch_model
 from groundtune.store.failures import disk_failure
 from groundtune.training.data import TrainingPair
 from groundtune.training.encode import encode
 from groundtune.training.files import write_file
+from groundtune.training.rewards import Reward
+from groundtune.training.rows import hold_out
 from groundtune.types import Tuning
 
 try:
@@ -23,7 +25,9 @@ try:
     from safetensors.torch import save
 
     from groundtune.training.checkpoints import remove_checkpoint
-    from groundtune.training.loop import fit, lora_config
+    from groundtune.training.drawn import Judge
+    from groundtune.training.loop import fit
+    from groundtune.training.methods import lora_config
 except ImportError as error:
     raise MissingExtra(error.name or "torch", extra="train", wanted_by="training") from error
 
@@ -54,6 +58,28 @@ def write_tuned(parameters: Mapping[str, torch.Tensor], tuning: Tuning, *, base:
     write_file(out / config, (json.dumps(about, indent=1) + "\n").encode())
 
 
+def write_weights(learned: Mapping[str, torch.Tensor], tuning: Tuning, *, model: str, start: Path | None, out: Path) -> None:
+    """What a training learned, in a folder that loads by itself: with `start`, its changes are in there too."""
+    if start is None and tuning.method == "lora":
+        write_lora(learned, tuning, base=model, out=out)
+        return
+    if start is None:
+        write_tuned(learned, tuning, base=model, out=out)
+        return
+    parameters = {name: values.detach() for name, values in torch_model(model, adapter=start)[0].named_parameters()}
+    changed = set(changed_names(start))
+    for name, values in learned.items():
+        if tuning.method != "lora":
+            parameters[name] = values
+            changed.add(name)
+        elif ".lora_A." in name:
+            own = name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
+            up = learned[name.replace(".lora_A.", ".lora_B.")]
+            parameters[own] = parameters[own] + tuning.alpha / tuning.rank * (up @ values)
+            changed.add(own)
+    write_tuned({name: parameters[name] for name in sorted(changed)}, tuning, base=model, out=out)
+
+
 class TorchTrainer:
     """Trains `embedded:` and `hf:` models, on a GPU where there is one."""
 
@@ -70,9 +96,15 @@ class TorchTrainer:
         seed: int,
         identity: str,
         progress: Progress | None,
+        start: Path | None = None,
+        reward: Reward | None = None,
     ) -> dict[str, Any]:
         """Write the tuned weights to `out`; returns the figures of a TrainingResult."""
-        network, tokens = torch_model(model)
+        network, tokens = torch_model(model, adapter=start)
+        judge = None
+        if tuning.early_stop and reward is not None:
+            pairs, held_out = hold_out(pairs, seed=seed)
+            judge = Judge(network, tokens, held_out, reward, max_new_tokens=tuning.answer_tokens) if held_out else None
         encoded, too_long = encode(pairs, tokens, max_length=tuning.max_length)
         identity = hashlib.sha256(f"{identity}:{tokens.fingerprint}:{torch.get_num_threads()}".encode()).hexdigest()
         trained = fit(
@@ -84,13 +116,11 @@ class TorchTrainer:
             identity=identity,
             base=model,
             progress=(lambda done, total: progress("train", done, total)) if progress else None,
+            score=judge,
         )
-        if tuning.method == "lora":
-            write_lora(trained.weights, tuning, base=model, out=out)
-        else:
-            write_tuned(trained.weights, tuning, base=model, out=out)
+        write_weights(trained.weights, tuning, model=model, start=start, out=out)
         remove_checkpoint(out)
-        last_epoch = trained.losses[-max(1, len(trained.losses) // tuning.epochs) :]
+        last_epoch = trained.losses[-max(1, len(trained.losses) // (len(trained.scores) or tuning.epochs)) :]
         return {
             "steps": len(trained.losses),
             "seconds": trained.seconds,
@@ -101,4 +131,5 @@ class TorchTrainer:
             "pairs": len(encoded),
             "too_long": too_long,
             "resumed_at": trained.resumed_at,
+            "details": judge.details(trained.scores) if judge else {},
         }

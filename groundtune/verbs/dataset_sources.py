@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from groundtune.access.register import AccessRegister
+from groundtune.candidates.open import scoring_settings
 from groundtune.config import DatasetFile, compile_glob
 from groundtune.dataset.check import audience_of_example
 from groundtune.dataset.formats import read_examples
 from groundtune.dataset.manifest import audience_in_file
 from groundtune.dataset.read import read_questions
-from groundtune.decision.setup import documents_with_text, scoring_settings
+from groundtune.decision.setup import documents_with_text
 from groundtune.decision.task import prepare
 from groundtune.errors import TooFewQuestions
 from groundtune.ingest.reading import stored_document

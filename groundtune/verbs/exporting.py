@@ -7,9 +7,9 @@ from pathlib import Path
 
 from groundtune.access.audience import may_read
 from groundtune.answer.assistant import WEIGHTS_WITHHELD
-from groundtune.candidates.build import Weights
 from groundtune.candidates.open import find_weights, newest, remember_run, users_now
 from groundtune.candidates.recipes import candidate_named
+from groundtune.candidates.workshop import Weights
 from groundtune.config import known_names
 from groundtune.errors import AccessDenied, UsageError
 from groundtune.store.workspace import Workspace

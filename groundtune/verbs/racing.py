@@ -37,7 +37,9 @@ class TrainResult:
     adapter: Path
     pairs: int
     left_out: int
-    """Questions that some named user of the weights may not read, or whose evidence no readable chunk holds."""
+    """Examples that some named user may not read, whose evidence no readable chunk holds, or that a race will ask."""
+    problems: tuple[str, ...]
+    """Rows of a file of preferences that could not be used, each with its line."""
     audience: Audience
     """Who may use the weights: every clause must be met."""
     seconds: float
@@ -92,7 +94,8 @@ def train(
             weights=made.id,
             adapter=made.adapter,
             pairs=made.pairs,
-            left_out=len(made.unreadable) + len(made.without_gold),
+            left_out=len(made.unreadable) + len(made.without_gold) + len(made.withheld),
+            problems=made.problems,
             audience=made.audience,
             seconds=taken,
             forgetting=forgot,
