@@ -102,7 +102,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("tuning", [FULL, PARTIAL])
 def test_what_was_trained_is_what_every_engine_reads(home: Path, tmp_path: Path, tuning: Tuning) -> None:
     result = train(f"hf:{home}", PAIRS, tuning, out=tmp_path / "out", seed=0)
-    assert {path.name for path in result.adapter.iterdir()} == {"tuned.json", "tuned.safetensors", "training.json"}
+    written = {path.name for path in result.adapter.iterdir()}
+    assert written == {"tuned.json", "tuned.safetensors", "training.json", "card.json", "MODEL_CARD.md"}
     about = json.loads((result.adapter / "tuned.json").read_text())
     assert about == {"method": tuning.method, "base": f"hf:{home}"} | ({"top_layers": 1} if tuning is PARTIAL else {})
     stored = load_file(result.adapter / "tuned.safetensors")
