@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 import groundtune
+import groundtune.training.plan as module
 from groundtune.cli.main import run
 from groundtune.errors import DataError, UsageError
 from groundtune.models.weights import torch_model
 from groundtune.training.card import load_card
 from groundtune.training.data import TrainingPair
-from groundtune.training.lora import train
+from groundtune.training.lora import TrainingResult, train
 from groundtune.training.plan import count_pairs
 from groundtune.types import Audience, Message, Tuning
 from tests import tiny
@@ -35,13 +36,28 @@ def test_tokens_and_steps_are_those_of_the_training(tmp_path: Path) -> None:
     counted = count_pairs(model, PAIRS, TUNING, seed=3, count_tokens=words)
     done = train(model, PAIRS, TUNING, out=tmp_path / "out", seed=3)
     assert (counted.tokens * TUNING.epochs, counted.steps) == (done.tokens, done.steps)
-    assert (counted.pairs, counted.too_long) == (done.pairs, len(done.too_long))
-    assert counted.too_long > 0
+    assert (counted.pairs, counted.too_long) == (done.pairs, done.too_long)
+    assert counted.too_long
     _, tokens = torch_model(model)
     kept = [sum(map(len, tokens.render_pair(pair.messages, pair.answer.strip()))) for pair in PAIRS]
     assert counted.tokens == sum(length for length in kept if length <= TUNING.max_length)
     with pytest.raises(DataError, match="longer than"):
         count_pairs(model, PAIRS[-1:], replace(TUNING, max_length=64), seed=3, count_tokens=words)
+
+
+def test_the_pace_is_taken_on_some_of_the_very_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def spy(model: str, pairs: list[TrainingPair], *rest: object, **options: object) -> TrainingResult:
+        seen.append([pair.id for pair in pairs])
+        return train(model, pairs, *rest, **options)
+
+    monkeypatch.setattr(module, "train", spy)
+    done = module.measure_training("fake:extract", TUNING, prompt_tokens=20, pairs=PAIRS)
+    assert seen == [["1", "3", "6", "9"]]  # two batches of two, of eleven pairs
+    assert done.pairs == 4
+    module.measure_training("fake:extract", TUNING, prompt_tokens=20, pairs=PAIRS[:3])  # too few: made up
+    assert seen[1] == ["0", "1", "2", "3"]
 
 
 def test_the_plan_is_held_against_what_it_took(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from groundtune.config import Prices
 from groundtune.errors import UsageError
 from groundtune.interfaces import LanguageModel
 from groundtune.store.artefacts import write_whole
+from groundtune.training.data import TrainingPair
 from groundtune.training.lora import TrainingResult
 from groundtune.training.plan import estimate, measure_training
 from groundtune.types import Candidate, Message
@@ -79,12 +80,19 @@ def measure_pace(model: LanguageModel, *, batch_size: int, memory: Path) -> Pace
 
 
 def measure_training_pace(
-    model: LanguageModel, candidate: Candidate, *, prompt_tokens: float, pace: Pace, memory: Path
+    model: LanguageModel,
+    candidate: Candidate,
+    *,
+    prompt_tokens: float,
+    pace: Pace,
+    memory: Path,
+    pairs: Sequence[TrainingPair] = (),
 ) -> Pace:
-    """The pace with what a training of this candidate does here: remembered, or measured over two real steps."""
+    """The pace with what a training of this candidate does here: remembered, or measured over two real steps, on some of
+    `pairs` where there are enough."""
     if pace.training_tokens_per_second is not None or candidate.tuning is None:
         return pace
-    timed = measure_training(candidate.model, candidate.tuning, prompt_tokens=round(prompt_tokens))
+    timed = measure_training(candidate.model, candidate.tuning, prompt_tokens=round(prompt_tokens), pairs=pairs)
     remember_training_pace(model, timed, memory=memory)
     return replace(
         pace, training_tokens_per_second=timed.tokens_per_second, training_memory_bytes=timed.peak_memory_bytes or None

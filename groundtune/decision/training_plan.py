@@ -88,8 +88,9 @@ def plan_training(setup: Setup, candidate: Candidate) -> TrainingPlan:
     counted = count_pairs(candidate.model, pairs.pairs, tuning, seed=seed, count_tokens=model.count_tokens)
     memory = workspace.state / "pace.json"
     pace = measure_pace(model, batch_size=workspace.config.decision.batch_size, memory=memory)
+    fitting = [pair for pair in pairs.pairs if pair.id not in counted.too_long]
     mean = counted.tokens / counted.pairs
-    pace = measure_training_pace(model, candidate, prompt_tokens=mean, pace=pace, memory=memory)
+    pace = measure_training_pace(model, candidate, prompt_tokens=mean, pace=pace, memory=memory, pairs=fitting)
     rate = pace.training_tokens_per_second or pace.prompt_tokens_per_second
     groups = task.grouping().groups
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -99,7 +100,7 @@ def plan_training(setup: Setup, candidate: Candidate) -> TrainingPlan:
         candidate=candidate.name,
         model=candidate.model,
         pairs=counted.pairs,
-        too_long=counted.too_long,
+        too_long=len(counted.too_long),
         tokens=counted.tokens * tuning.epochs,
         steps=counted.steps,
         seconds=60 * estimate(counted.tokens, tuning, tokens_per_second=rate),

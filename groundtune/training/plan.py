@@ -35,8 +35,8 @@ class Counted:
     tokens: int
     """Of prompts and answers, each pair once."""
     pairs: int
-    too_long: int
-    """Pairs that would be left out."""
+    too_long: tuple[str, ...]
+    """Ids of pairs that would be left out."""
     steps: int
 
 
@@ -49,12 +49,12 @@ def count_pairs(
     """
     if model.partition(":")[0] not in ("embedded", "hf"):
         lengths = [sum(map(count_tokens, (pair.answer, *(one.content for one in pair.messages)))) for pair in pairs]
-        too_long = 0
+        left: list[str] = []
     else:
         encoded, left = encode(pairs, ChatTokenizer.from_folder(folder(model)), max_length=tuning.max_length)
-        lengths, too_long = [len(one.ids) for one in encoded], len(left)
+        lengths = [len(one.ids) for one in encoded]
     steps = schedule(lengths, epochs=tuning.epochs, batch_size=tuning.batch_size, seed=seed)
-    return Counted(sum(lengths), len(lengths), too_long, len(steps))
+    return Counted(sum(lengths), len(lengths), tuple(left), len(steps))
 
 
 def measure_throughput(model: str, tuning: Tuning, *, prompt_tokens: int, steps: int = 2) -> float:
@@ -62,16 +62,19 @@ def measure_throughput(model: str, tuning: Tuning, *, prompt_tokens: int, steps:
     return measure_training(model, tuning, prompt_tokens=prompt_tokens, steps=steps).tokens_per_second
 
 
-def measure_training(model: str, tuning: Tuning, *, prompt_tokens: int, steps: int = 2) -> TrainingResult:
-    """Real steps of `tuning` on prompts of about `prompt_tokens`, thrown away: their pace and peak memory.
+def measure_training(
+    model: str, tuning: Tuning, *, prompt_tokens: int, steps: int = 2, pairs: Sequence[TrainingPair] = ()
+) -> TrainingResult:
+    """Real steps of `tuning`, thrown away: their pace and peak memory. The folder that the result names is gone.
 
-    Prompts share no beginning, so a task whose prompts do is faster. The folder that the result names is gone.
-    Raises as `train`.
+    Of `pairs` so many as the steps need, from first to last at equal distances; without any, prompts of about
+    `prompt_tokens` are made up, which share no beginning: a task whose prompts do is faster. Raises as `train`.
     """
+    wanted = steps * tuning.batch_size
     text = _SENTENCE * max(1, round(prompt_tokens / _SENTENCE_TOKENS))
-    pairs = [
+    pairs = [pairs[len(pairs) * place // wanted] for place in range(wanted) if len(pairs) >= wanted] or [
         TrainingPair(str(number), (Message("user", f"{number} {text}"),), "a few words", Audience.of("everyone"))
-        for number in range(steps * tuning.batch_size)
+        for number in range(wanted)
     ]
     plain = replace(tuning, epochs=1, objective="sft", start=None, rewards=(), data="")
     with tempfile.TemporaryDirectory() as drafts:
