@@ -154,7 +154,7 @@ def test_a_sweep_takes_the_rate_that_scores_best_and_is_not_repeated(tmp_path: P
 
 
 def test_a_real_sweep_leaves_its_record_and_no_trials(home: Path, tmp_path: Path) -> None:
-    tuning = replace(EARLY, early_stop=False, learning_rate=None, sweep_minutes=0.001, epochs=1)
+    tuning = replace(EARLY, early_stop=False, learning_rate=None, sweep_minutes=1e-6, epochs=1)
     given: dict[str, Any] = {"seed": 0, "reward": REWARD}
     rate, record = sweep.sweep_rates(f"hf:{home}", ASKED, tuning, out=tmp_path / "rates", **given)
     assert rate in (1e-3, 3e-4, 1e-4)
@@ -172,7 +172,7 @@ def test_a_real_sweep_leaves_its_record_and_no_trials(home: Path, tmp_path: Path
 
 def test_an_accelerator_that_is_too_small_gets_smaller_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     batch, whole, halves = encoded(*PAIRS), letters_model(), letters_model()
-    loss, real = loop._step(whole, batch, CPU), loop.batch_loss
+    (loss, _), real = loop._step(whole, batch, CPU), loop.batch_loss
     tried: list[int] = []
 
     def small(network: Any, part: Any, device: Any) -> Any:
@@ -184,7 +184,9 @@ def test_an_accelerator_that_is_too_small_gets_smaller_parts(monkeypatch: pytest
     monkeypatch.setattr(loop, "batch_loss", small)
     monkeypatch.setattr(loop, "native_bfloat16", lambda device: False)
     monkeypatch.setitem(loop.AT_ONCE, "cuda", 1024)
-    assert loop._step(halves, batch, SimpleNamespace(type="cuda")) == pytest.approx(loss, rel=1e-5)  # type: ignore[arg-type]
+    got, tokens = loop._step(halves, batch, SimpleNamespace(type="cuda"))  # type: ignore[arg-type]
+    assert got == pytest.approx(loss, rel=1e-5)
+    assert all(len(part) <= 2 for part in loop.parts(batch, tokens=tokens))  # and so the next step begins
     assert tried[0] == len(batch) and max(tried[-4:]) <= 2
     for (name, got), (_, expected) in zip(halves.named_parameters(), whole.named_parameters(), strict=True):
         assert torch.allclose(got.grad, expected.grad, atol=1e-6), name

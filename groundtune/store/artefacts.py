@@ -97,15 +97,22 @@ class Artefacts:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part. Raises OSError."""
+    with whole(path) as draft:
+        draft.write_bytes(data)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A draft to write beside `path`, which takes its place at the end; a crash leaves the old content or the new."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
+    os.close(handle)
+    draft = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
+        yield draft
+        bring_to_disk(draft)
+        draft.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
     with contextlib.suppress(OSError):  # the new name itself; some file systems cannot
         bring_to_disk(path.parent)

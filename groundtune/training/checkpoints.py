@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
-from groundtune.training.files import write_file
+from groundtune.store.artefacts import whole
+from groundtune.store.failures import disk_failure, engine_failure, full_disk
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,19 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, identity: str) -> N
         "seconds": checkpoint.seconds,
         "curves": dict(checkpoint.curves),
     }
-    write_file(folder / FILE, save(tensors, metadata={"identity": identity, "about": json.dumps(about)}))
+    write_tensors(folder / FILE, tensors, metadata={"identity": identity, "about": json.dumps(about)})
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], *, metadata: dict[str, str]) -> None:
+    """A safetensors file, whole or not at all, and without a copy in memory. Raises WorkspaceError when the disk is full."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as draft:
+            save_file(tensors, draft, metadata=metadata)
+    except OSError as error:
+        raise disk_failure(error, path) from error
+    except SafetensorError as error:
+        raise engine_failure(error, path) or full_disk(path.parent) or error from error
 
 
 def load_checkpoint(folder: Path, *, identity: str) -> Checkpoint | None:

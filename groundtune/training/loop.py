@@ -33,8 +33,6 @@ CHECKPOINT_SECONDS = 20.0
 in the result."""
 AT_ONCE = {"cpu": 1024, "cuda": 16384}
 """Tokens read before gradients are added up: bounds memory, not the batch. On a CPU more is no faster."""
-SMALLEST = 64
-"""Tokens at once below which halving them for an accelerator that is too small ends."""
 WORTH_SHARING = 0.25
 """Share of the longest row; to read a shorter common beginning once saves less than masks and a second call cost."""
 
@@ -83,7 +81,7 @@ def fit(
         highest = peak(tuning)
         optimiser = torch.optim.AdamW(learned.values(), lr=highest, weight_decay=0.0, fused=True)
         steps = schedule([len(pair.ids) for pair in pairs], epochs=tuning.epochs, batch_size=tuning.batch_size, seed=seed)
-        done, losses, before = 0, [], 0.0
+        done, losses, before, at_once = 0, [], 0.0, 0
         scores: list[float] = []
         best: dict[str, torch.Tensor] = {}
         stored = load_checkpoint(folder, identity=identity)
@@ -98,7 +96,7 @@ def fit(
             for group in optimiser.param_groups:
                 group["lr"] = highest * rate(step, len(steps))
             batch = [pairs[position] for position in steps[step]]
-            loss = _step(network, batch, device)
+            loss, at_once = _step(network, batch, device, tokens=at_once)
             losses.append(loss)
             if not math.isfinite(loss):
                 raise ModelFailure(
@@ -195,19 +193,26 @@ def shared_prefix(batch: Sequence[EncodedPair]) -> int:
     return next((place for place in range(longest) if any(pair.ids[place] != first[place] for pair in batch)), longest)
 
 
-def _step(network: PreTrainedModel, batch: Sequence[EncodedPair], device: torch.device) -> float:
-    """Forward and backward, a part of the batch at a time; gradients of the whole batch's mean are left on what learns."""
-    tokens = AT_ONCE[device.type]
+def _step(
+    network: PreTrainedModel, batch: Sequence[EncodedPair], device: torch.device, *, tokens: int = 0
+) -> tuple[float, int]:
+    """Forward and backward, a part of the batch at a time; gradients of the whole batch's mean are left on what learns.
+
+    Returns (loss, tokens at once). Where these were too many for an accelerator, half as many are tried, down to single rows.
+    """
+    tokens = tokens or AT_ONCE[device.type]
     while True:
+        whole = parts(batch, tokens=tokens)
         try:
-            return _in_parts(network, parts(batch, tokens=tokens), device)
+            return _in_parts(network, whole, device), tokens
         except torch.OutOfMemoryError:
-            if device.type == "cpu" or tokens < SMALLEST or len(parts(batch, tokens=tokens)) == len(batch):
+            if device.type == "cpu" or len(whole) == len(batch):
                 raise
-            tokens //= 2
-            log.warning("memory ran out on the accelerator; going on with %d tokens at once", tokens)
-            network.zero_grad(set_to_none=True)
-            torch.cuda.empty_cache()
+        # Not in the handler: the error holds on to what was computed.
+        tokens //= 2
+        log.warning("memory ran out on the accelerator; going on with %d tokens at once", tokens)
+        network.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
 
 
 def _in_parts(network: PreTrainedModel, batch_parts: Sequence[Sequence[EncodedPair]], device: torch.device) -> float:

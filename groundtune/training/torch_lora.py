@@ -22,9 +22,8 @@ from groundtune.types import Tuning
 
 try:
     import torch
-    from safetensors.torch import save
 
-    from groundtune.training.checkpoints import remove_checkpoint
+    from groundtune.training.checkpoints import remove_checkpoint, write_tensors
     from groundtune.training.drawn import Judge
     from groundtune.training.loop import fit
     from groundtune.training.methods import lora_config
@@ -34,7 +33,7 @@ except ImportError as error:
 
 def write_lora(factors: Mapping[str, torch.Tensor], tuning: Tuning, *, base: str, out: Path) -> None:
     """PEFT's two files: the factors as they are, in float32."""
-    write_file(out / LORA[1], save(dict(factors), metadata={"format": "pt"}))
+    write_tensors(out / LORA[1], dict(factors), metadata={"format": "pt"})
     try:
         lora_config(tuning, base=base).save_pretrained(str(out))
     except OSError as error:
@@ -53,7 +52,7 @@ def write_tuned(parameters: Mapping[str, torch.Tensor], tuning: Tuning, *, base:
             raise ModelFailure(
                 f"{name} does not fit into float16.", subject=base, remedy="Lower the learning rate, or tune with lora."
             )
-    write_file(out / tensors, save(stored, metadata={"format": "pt"}))
+    write_tensors(out / tensors, stored, metadata={"format": "pt"})
     about = {"method": tuning.method, "base": base} | ({"top_layers": tuning.top_layers} if tuning.method == "partial" else {})
     write_file(out / config, (json.dumps(about, indent=1) + "\n").encode())
 

@@ -85,7 +85,7 @@ class Kept:
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)  # type: ignore[misc]  # the trainer behind it
-        value = float(loss)
+        value = float(loss) * self.args.gradient_accumulation_steps
         self.losses.append(value)
         if not math.isfinite(value):
             raise ModelFailure(

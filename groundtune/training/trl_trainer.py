@@ -50,6 +50,9 @@ except ImportError as error:
     extra = "train" if package in ("peft", "safetensors", "torch", "transformers") else "preferences"
     raise MissingExtra(package, extra=extra, wanted_by="tuning on preferences") from error
 
+AT_ONCE = {"cpu": 2, "cuda": 8}
+"""dpo: pairs read before gradients are added up."""
+
 
 class TrlTrainer:
     """Trains `embedded:` and `hf:` models with dpo, kto and grpo, on a GPU where there is one."""
@@ -83,6 +86,7 @@ class TrlTrainer:
             )
             trainer.prepare(folder=out, identity=identity, lora=tuning.method == "lora", progress=progress)
             resumed_at = trainer.run(scratch)
+            seconds = trainer.before + time.monotonic() - started
             after = log_probabilities(trainer.model, held_out, device)
         learned = {name: values.detach().float().cpu().clone() for name, values in trainer.learned.items()}
         write_weights(learned, tuning, model=model, start=start, out=out)
@@ -90,8 +94,8 @@ class TrlTrainer:
         losses = trainer.losses
         last_epoch = losses[-max(1, len(losses) // tuning.epochs) :]
         return {
-            "steps": len(losses),
-            "seconds": trainer.before + time.monotonic() - started,
+            "steps": int(trainer.state.global_step),
+            "seconds": seconds,
             "tokens": tuning.epochs * sum(token_count(row) for row in rows),
             "loss_first": losses[0],
             "loss_last": sum(last_epoch) / len(last_epoch),
@@ -164,9 +168,13 @@ def trainer_of(
 ) -> Any:
     """TRL's trainer of the objective. The reference is the network as it stands: with the adapter off, or a copy of it."""
     on_gpu = torch.cuda.is_available()
+    at_once = min(tuning.batch_size, len(rows))
+    if tuning.objective == "dpo":  # the loss of a pair needs no other, so a batch may be read in parts
+        at_once = min(at_once, AT_ONCE["cuda" if on_gpu else "cpu"])
     common: dict[str, Any] = {
         "output_dir": scratch,
-        "per_device_train_batch_size": min(tuning.batch_size, len(rows)) if tuning.objective != "grpo" else tuning.batch_size,
+        "per_device_train_batch_size": tuning.batch_size if tuning.objective == "grpo" else at_once,
+        "gradient_accumulation_steps": max(1, tuning.batch_size // at_once) if tuning.objective == "dpo" else 1,
         "num_train_epochs": tuning.epochs,
         "learning_rate": peak(tuning),
         "lr_scheduler_type": "linear",
