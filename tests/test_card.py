@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 import groundtune
 from groundtune.models.licence import licence_of
-from groundtune.training.card import amend_card, audience_words, load_card, page
+from groundtune.training.card import amend_card, load_card, page
 from groundtune.training.data import TrainingPair
 from groundtune.training.lora import train
 from groundtune.types import Audience, Message, Tuning
@@ -36,7 +34,7 @@ def test_says_what_made_the_weights_and_no_word_of_the_data(tmp_path: Path) -> N
         f"| training pairs, SHA-256 | `{about['pairs_digest']}` |",
         "| examples | 3 |",
         "| documents | 3 |",
-        "| audience | (`board` or `owner`) and (`staff`), but never `intern` |",
+        "| audience | (board or owner) and staff, but not intern |",
         "| rank | 4 |",
         "| seed | 5 |",
         "No decision has measured these weights.",
@@ -60,14 +58,6 @@ def test_weights_made_without_a_card_get_one(tmp_path: Path) -> None:
     (tmp_path / "card.json").unlink()
     assert load_card(tmp_path) == {name: value for name, value in before.items() if name != "created"}
     assert page(load_card(tmp_path)).startswith("# Tuned weights of fake:extract")
-
-
-@pytest.mark.parametrize(
-    ("clauses", "denied", "words"),
-    [([["a"]], [], "(`a`)"), ([], [], "nobody"), ([["a", "b"], ["c"]], ["d"], "(`a` or `b`) and (`c`), but never `d`")],
-)
-def test_audience_in_words(clauses: list[list[str]], denied: list[str], words: str) -> None:
-    assert audience_words({"clauses": clauses, "denied": denied}) == words
 
 
 def test_licence_is_what_the_files_say(tmp_path: Path) -> None:

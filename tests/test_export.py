@@ -16,6 +16,7 @@ from groundtune.errors import AccessDenied, ModelFailure, UsageError, Withdrawn
 from groundtune.models import adapter as adapters
 from groundtune.models import gguf_file
 from groundtune.models.merged import merged_state
+from groundtune.models.weights import digest
 from groundtune.training.card import begin_card
 from groundtune.training.export import export_weights
 from groundtune.types import Audience
@@ -180,6 +181,9 @@ def test_only_who_may_use_the_weights_exports_them(tmp_path: Path, capsys: pytes
     trained = groundtune.train("tuned", root=root)
     base = f"hf:{tiny.folder(tmp_path / 'base')}"
     weights_of(trained.adapter, base)
+    about = json.loads((trained.adapter / "training.json").read_text(encoding="utf-8"))
+    about["base"] = digest(tmp_path / "base")
+    (trained.adapter / "training.json").write_text(json.dumps(about), encoding="utf-8")
     with pytest.raises(AccessDenied):
         groundtune.export("tuned", to=tmp_path / "no", format="lora", root=root, principals=["visitor"])
     assert not (tmp_path / "no").exists()

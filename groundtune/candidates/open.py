@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
-from groundtune.access.audience import conjoin, from_json, to_json
+from groundtune.access.audience import from_json, to_json
 from groundtune.access.learned import refuse_withdrawn
 from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
@@ -31,7 +31,7 @@ from groundtune.store.tables import runs
 from groundtune.store.tables import weights as weights_table
 from groundtune.store.workspace import Workspace
 from groundtune.training.lora import ABOUT, load_result
-from groundtune.types import LOCAL, Answer, Audience, Example
+from groundtune.types import LOCAL, Answer, Example
 
 logger = logging.getLogger(__name__)
 
@@ -158,11 +158,6 @@ def find_weights(workspace: Workspace, identity: str) -> Weights:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise NotFound("these weights are damaged on disk.", subject=str(folder), remedy="Run: groundtune train") from error
-
-
-def users_now(workspace: Workspace, weights: Weights) -> Audience:
-    """Who may use the weights now: whoever meets every clause that held at training and every document's present audience."""
-    return conjoin([weights.audience, *map(AccessRegister(workspace.database).audience, weights.documents)])
 
 
 def remember_run(

@@ -10,7 +10,7 @@ import numpy as np
 from groundtune.errors import MissingExtra
 from groundtune.models import adapter as adapters
 from groundtune.models import gguf_file
-from groundtune.models.weights import damaged, folder, torch_model
+from groundtune.models.weights import damaged, digest, folder, torch_model
 
 _READ_AS_THEY_ARE = {"F16", "F32"}
 """Number formats that numpy has, in safetensors' words."""
@@ -45,7 +45,7 @@ def _plain(home: Path, weights: Path) -> dict[str, np.ndarray]:
     except ImportError as error:
         raise MissingExtra("safetensors", extra="openvino", wanted_by="export") from error
     try:
-        return adapters.merge(load_file(home / "model.safetensors"), weights)
+        return adapters.merge(load_file(home / "model.safetensors"), weights, base=digest(home))
     except SafetensorError as error:
         raise damaged(home, error) from error
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from groundtune.access.audience import from_json, spoken
 from groundtune.models.licence import licence_of
 from groundtune.training.files import write_file
 
@@ -37,22 +38,13 @@ def load_card(folder: Path) -> dict[str, Any]:
     return _made(json.loads((folder / "training.json").read_text(encoding="utf-8")))
 
 
-def audience_words(audience: Mapping[str, Sequence[Any]]) -> str:
-    """An audience as people read it: one of every group, and none that is denied."""
-    if not audience["clauses"]:
-        return "nobody"
-    said = " and ".join("(" + " or ".join(f"`{name}`" for name in clause) + ")" for clause in audience["clauses"])
-    denied = " or ".join(f"`{name}`" for name in audience["denied"])
-    return f"{said}, but never {denied}" if denied else said
-
-
 def page(card: Mapping[str, Any]) -> str:
     """MODEL_CARD.md."""
     parts = [
         f"# Tuned weights of {card['base']['model']}",
         _table("What it is", _what(card)),
         _table("What it was trained on", _data(card)),
-        _table("Who may use it", {"audience": audience_words(card["audience"])}),
+        _table("Who may use it", {"audience": spoken(from_json(json.dumps(card["audience"])))}),
         "A caller must meet every group above, as it stood at training, and be allowed to read, at the moment of asking, every "
         "document that it was trained on. Weights remember: do not hand them to anybody else.",
         _table("How it was trained", _how(card)),

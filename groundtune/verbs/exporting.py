@@ -7,7 +7,8 @@ from pathlib import Path
 
 from groundtune.access.audience import may_read
 from groundtune.answer.assistant import WEIGHTS_WITHHELD
-from groundtune.candidates.open import find_weights, newest, remember_run, users_now
+from groundtune.candidates.build import users_of
+from groundtune.candidates.open import find_weights, newest, remember_run
 from groundtune.candidates.recipes import candidate_named
 from groundtune.candidates.workshop import Weights
 from groundtune.config import known_names
@@ -39,7 +40,7 @@ def export(
         raise UsageError("only a LoRA folder names its base.", subject=f"base = {base}", remedy="Leave it out.")
     with Workspace.open(root) as workspace:
         made = _found(workspace, weights)
-        audience = users_now(workspace, made)
+        audience = users_of(made, workspace.database)()
         if not may_read(audience, caller_of(workspace, principals)):
             raise AccessDenied(WEIGHTS_WITHHELD, subject=weights, remedy="Ask somebody who may use them.")
         model = str(load_card(made.adapter)["base"]["model"])
