@@ -127,7 +127,7 @@ def measure(cell: Cell, root: Path, *, first_fold: bool = False) -> Done:
 
 def _taken(result: TrainingResult) -> dict[str, Any]:
     names = ("steps", "seconds", "tokens", "loss_first", "loss_last", "peak_memory_bytes", "digest")
-    return {name: getattr(result, name) for name in names}
+    return {name: getattr(result, name) for name in names} | {"details": dict(result.details)}
 
 
 def kept(cells: Sequence[Cell], folder: Path) -> dict[Cell, Done]:

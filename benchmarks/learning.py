@@ -25,6 +25,8 @@ from benchmarks.learning_tasks import (
     geo_schema,
     handbook_documents,
     intents,
+    preferences,
+    thumbs,
     viggo,
     wikisplit,
     workspace,
@@ -67,7 +69,10 @@ def tasks() -> dict[str, LearningTask]:
             "handbook", "f1", convert_handbook, "kb_gitlab_handbook", documents=handbook_documents, test=1000,
             settings={**epochs, "[retrieval]": "k = 2", "[chunking]": "tokens = 120"},
         ),
-        LearningTask("company", "f1", company, "", documents=company_documents, test=64, settings=epochs),
+        LearningTask(
+            "company", "f1", company, "", documents=company_documents, test=64, settings=epochs,
+            files={"preferences.jsonl": preferences, "thumbs.jsonl": thumbs},
+        ),
     )  # fmt: skip
     return {task.name: task for task in found}
 
@@ -92,6 +97,8 @@ def _tuned(base: str, tuning: str) -> str:
     return f'base = "{base}"\ntuning = {{ {tuning} }}'
 
 
+GRPO = 'objective = "grpo", rewards = ["slot_f1"], start = "tuned", generations = 4, epochs = 1'
+
 ROWS = (
     Row("viggo", "tuned"),
     Row("intents", "tuned"),
@@ -107,6 +114,9 @@ ROWS = (
     Row("xquad", "raft_gold_alone", against="rag", table=_tuned("rag_tuned", "distractors = 0")),
     Row("xquad", "raft_gold_100", against="rag", table=_tuned("rag_tuned", "gold_share = 1.0")),
     Row("xquad", "raft_gold_60", against="rag", table=_tuned("rag_tuned", "gold_share = 0.6")),
+    Row("viggo", "grpo", against="tuned", table=_tuned("tuned", GRPO)),
+    Row("company", "dpo", table=_tuned("tuned", 'objective = "dpo", data = "preferences.jsonl", max_length = 512, epochs = 1')),
+    Row("company", "kto", table=_tuned("tuned", 'objective = "kto", data = "thumbs.jsonl", max_length = 512, epochs = 1')),
     Row("handbook", "rag_tuned", against="rag"),
     Row("handbook", "sft_with_rag", against="rag", table=_tuned("rag_tuned", 'objective = "sft"')),
 )
@@ -189,6 +199,7 @@ def row_figures(before: Done, after: Done, *, metric: str) -> dict[str, Figure]:
             "peak_memory_gb": training["peak_memory_bytes"] / 1e9,
             "loss_first": training["loss_first"],
             "loss_last": training["loss_last"],
+            **training.get("details", {}),
         }
     return figures
 

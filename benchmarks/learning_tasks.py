@@ -35,6 +35,8 @@ class LearningTask:
     instruction: str = ""
     documents: Callable[[Path, Path], Path] | None = None
     """(data set, folder to write into) -> the documents' folder; None: the task has none."""
+    files: Mapping[str, Callable[[], list[Row]]] = field(default_factory=dict)
+    """Further files of the workspace -> their rows."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Further tables of groundtune.toml -> their lines."""
     max_new_tokens: int = 48
@@ -48,6 +50,8 @@ def workspace(task: LearningTask, root: Path, *, candidates: str) -> Path:
     if not path.exists():
         questions = write_rows(root / "questions.jsonl", task.rows(data))
         documents = task.documents(data, root / "documents") if task.documents else None
+        for name, rows in task.files.items():
+            write_rows(root / name, rows())
         sizes = {"test_questions": task.test, "train_questions": task.train, "max_new_tokens": task.max_new_tokens}
         decision = "\n".join(f"{name} = {value}" for name, value in sizes.items())
         write_settings(root, documents=documents, questions=questions, settings={"[decision]": decision, **task.settings})
@@ -194,8 +198,17 @@ def company_documents(_: Path, folder: Path) -> Path:
 # --- preferences --------------------------------------------------------------------------------------------------------
 
 
-def preferences(data: Path) -> list[Row]:
-    """dpo: prompt, chosen, rejected."""
+SHORTEST = 96
+"""Rows of preferences that are learned from: with the long ones a training takes hours on a CPU."""
+
+
+def preferences() -> list[Row]:
+    """dpo: prompt, chosen, rejected; the shortest rows."""
+    rows = _preferences(data_folder("pref_dpo_kto_demo"))
+    return sorted(rows, key=lambda row: len(str(row)))[:SHORTEST]
+
+
+def _preferences(data: Path) -> list[Row]:
     rows = json.loads((data / "data" / "dpo_en_demo.json").read_text(encoding="utf-8"))
     return [
         {
@@ -208,8 +221,13 @@ def preferences(data: Path) -> list[Row]:
     ]
 
 
-def thumbs(data: Path) -> list[Row]:
-    """kto: prompt, completion, and whether people liked it."""
+def thumbs() -> list[Row]:
+    """kto: prompt, completion, and whether people liked it; the shortest rows, as many liked as not."""
+    rows = sorted(all_thumbs(data_folder("pref_dpo_kto_demo")), key=lambda row: len(str(row)))
+    return [row for label in (True, False) for row in [one for one in rows if one["label"] == label][: SHORTEST // 2]]
+
+
+def all_thumbs(data: Path) -> list[Row]:
     rows = json.loads((data / "data" / "kto_en_demo.json").read_text(encoding="utf-8"))
     return [
         {

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import RESULTS, ROOT, WORK, Figure, Goal, data_folder, goal, save
-from benchmarks.learning_tasks import geo, geo_schema, shuffled, thumbs, xquad_paragraphs
+from benchmarks.learning_tasks import all_thumbs, geo, geo_schema, shuffled, xquad_paragraphs
 from groundtune.answer.prompts import render_prompt
 from groundtune.models.weights import torch_model
 from groundtune.training.data import TrainingPair
@@ -54,7 +54,7 @@ def raft() -> list[TrainingPair]:
 
 
 def chats() -> list[TrainingPair]:
-    rows = thumbs(data_folder("pref_dpo_kto_demo"))
+    rows = all_thumbs(data_folder("pref_dpo_kto_demo"))
     return [_pair(row["id"], [Message(**turn) for turn in row["prompt"]], row["completion"]) for row in rows]
 
 
