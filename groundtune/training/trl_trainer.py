@@ -11,6 +11,7 @@ import hashlib
 import random
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -196,7 +197,7 @@ def trainer_of(
     tokenizer = AutoTokenizer.from_pretrained(folder(model), local_files_only=True)
     given: dict[str, Any] = {"processing_class": tokenizer, "train_dataset": Dataset.from_list(rows)}
     if tuning.method == "lora":
-        given["peft_config"] = replace(methods.lora_config(tuning, base=model), inference_mode=False)
+        given["peft_config"] = replace(methods.lora_config(tuning, base=network.name_or_path), inference_mode=False)
     else:
         own = methods.own_parameters(network, tuning)
         for name, parameter in network.named_parameters():
@@ -270,7 +271,8 @@ def _scratch() -> Iterator[str]:
     """A folder for TRL; the global generators of Python and numpy, which it seeds, are put back afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # names that PEFT and TRL have still to change
             yield folder
     finally:
         random.setstate(python)
