@@ -156,7 +156,7 @@ def test_an_erased_document_leaves_no_line(tmp_path: Path) -> None:
         with pytest.raises(NotFound):
             groundtune.lineage(name, root=root, principals=BOARD)
     withdrawn = groundtune.lineage(weights, root=root, principals=STAFF).came_from
-    assert withdrawn.about == "withdrawn: trained on a document that was erased"
+    assert withdrawn.about == "withdrawn: a document that it was learned from was erased"
     with Workspace.open(root) as workspace, workspace.database.connect() as connection:
         told = connection.exec_driver_sql("SELECT child, parent, relation FROM lineage").all()
     assert not [row for row in told if "kettle" in str(row)]
