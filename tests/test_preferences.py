@@ -182,6 +182,8 @@ def test_same_seed_same_bytes_also_after_an_interruption(
         "adapter_config.json",
         "adapter_model.safetensors",
         "training.json",
+        "card.json",
+        "MODEL_CARD.md",
     }
     steps = 4 if objective == "dpo" else 6  # three pairs of pairs, two at a time
     assert whole.steps == steps
