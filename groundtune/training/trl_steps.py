@@ -56,7 +56,11 @@ class Kept:
             return 0
         self.losses, self.before = list(self.stored.losses), self.stored.seconds
         self.rewards = list(self.stored.curves.get("rewards", ()))
-        state = TrainerState(global_step=self.stored.step, train_batch_size=self.args.per_device_train_batch_size)
+        state = TrainerState(
+            global_step=self.stored.step,
+            train_batch_size=self.args.per_device_train_batch_size,
+            logging_steps=self.args.logging_steps,
+        )
         state.save_to_json(str(Path(scratch) / "trainer_state.json"))
         self.train(resume_from_checkpoint=scratch)
         return int(self.stored.step)
