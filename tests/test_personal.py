@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from groundtune.dataset.extra import extra
+from groundtune.dataset.names import LIKELY, capitalised, is_address_or_firm
 from groundtune.dataset.near import NearDuplicates, WordRuns, normal, resemblance, runs_of_characters
 from groundtune.dataset.personal import KINDS, is_card, is_iban, may_be_phone, personal_data
 from groundtune.dataset.secrets import secrets_in
@@ -35,6 +38,27 @@ def test_what_looks_like_it_and_is_none() -> None:
     texts = ["The build of 2024-01-31 took 1234567 ms.", "Version 10.2 costs 1,234,567.", "Between 2019-2023 it grew.", ""]
     assert personal_data(texts, kinds=[kind for kind in KINDS if kind not in ("PERSON", "LOCATION")]) == [[]] * 4
     assert personal_data(["kim.lee@example.com"], kinds=()) == [[]]
+
+
+def test_names_that_the_model_does_not_know() -> None:
+    texts = {
+        "Please ask Zsuzsanna Wiktorowska about the invoice.": "Zsuzsanna Wiktorowska",
+        "yesterday desrosiers called about the companies": "desrosiers",
+        "They moved to 12 Wiktorowska last year.": "",
+        "We bought it from Wiktorowska Ltd last year.": "",
+        "Please Ask About The Invoice.": "",
+        "It runs on FooLab and [Wiktorowska](/a).": "",
+    }
+    found = personal_data(list(texts), kinds=["PERSON"], sure=LIKELY)
+    for (text, wanted), spans in zip(texts.items(), found, strict=True):
+        assert [text[one.start : one.end] for one in spans] == ([wanted] if wanted else []), text
+
+
+def test_an_address_or_a_firm_is_nobody() -> None:
+    text = "at 12 Maple, Maple 7, Maple Road, Maple Ltd, Maple\n7 and Maple too"
+    places = [found.span() for found in re.finditer("Maple(?: Road)?", text)]
+    assert [is_address_or_firm(text, *place) for place in places] == [True, True, True, True, False, False]
+    assert capitalised("hanna's straße ŉ, o'neil") == "Hanna's Straße ŉ, O'Neil"
 
 
 def test_check_digits() -> None:

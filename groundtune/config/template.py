@@ -89,6 +89,7 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 
 [dataset]
 # personal = "redact"    # or "drop": what becomes of examples with personal data; personal_kinds names what is looked for
+# names = "sure"         # or "likely": also what is no English word in texts in small letters, misspelt words among them
 # Training files, and whether a model may be trained on them; see docs/datasets.md. Nothing is trained on that is not named.
 # [[dataset.files]]
 # path = "tickets.jsonl"

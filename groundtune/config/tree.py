@@ -167,6 +167,8 @@ class Dataset(Section):
     """Further files of examples that the model will be tested on, beside `questions`; relative to the workspace."""
     personal: Literal["redact", "drop"] = "redact"
     """Put `<KIND>` in place of personal data, or drop the example."""
+    names: Literal["sure", "likely"] = "sure"
+    """`likely`: also words that are not English, in texts in small letters; it takes misspelt words for names too."""
     personal_kinds: Annotated[tuple[PersonalKind, ...], Strict(False)] = (
         *("CREDIT_CARD", "EMAIL_ADDRESS", "IBAN_CODE", "IP_ADDRESS", "PHONE_NUMBER", "US_DRIVER_LICENSE", "US_SSN"),
         *("PERSON", "STREET_ADDRESS"),

@@ -63,6 +63,8 @@ class Gate:
     held_out: Mapping[str, Example] = field(default_factory=dict)
     """Examples that the model will be tested on, by id."""
     personal: Literal["redact", "drop"] = "redact"
+    names: Literal["sure", "likely"] = "sure"
+    """`likely`: also words that are not English, in texts in small letters."""
     personal_kinds: tuple[str, ...] = DEFAULT_KINDS
     """Empty: personal data is not looked for."""
     leave: frozenset[tuple[str, str]] = frozenset()

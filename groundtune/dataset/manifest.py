@@ -37,7 +37,7 @@ def manifest(checked: Checked, *, gate: Gate, files: Mapping[str, Path], read: i
         "users": sorted(sorted(user.principals) for user in gate.users),
         "audience": to_json(conjoin([gate.audience_of(example) for example in checked.kept])),
         "checks": list(CHECKS),
-        "personal": {"what": gate.personal, "kinds": sorted(gate.personal_kinds)},
+        "personal": {"what": gate.personal, "names": gate.names, "kinds": sorted(gate.personal_kinds)},
         "held_out": digest([row(gate.held_out[key]) for key in sorted(gate.held_out)]),
         "leave": sorted(map(list, gate.leave)),
         "packages": {name: versions[name] for name in _PACKAGES if name in versions},

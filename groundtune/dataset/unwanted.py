@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Literal
 
 from groundtune.dataset.findings import Change, Finding, Gate, Step, without
-from groundtune.dataset.personal import personal_data
+from groundtune.dataset.names import LIKELY
+from groundtune.dataset.personal import SURE, personal_data
 from groundtune.dataset.secrets import secrets_in
 from groundtune.dataset.spans import replaced
 from groundtune.types import Example, Message
@@ -51,7 +52,8 @@ def personal(examples: Sequence[Example], gate: Gate) -> Step:
     parts = [(example.id, part, text) for example in examples for part, text in texts_of(example).items()]
     changes: defaultdict[str, list[Change]] = defaultdict(list)
     texts: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    found = personal_data([text for _, _, text in parts], kinds=gate.personal_kinds)
+    sure = LIKELY if gate.names == "likely" else SURE
+    found = personal_data([text for _, _, text in parts], kinds=gate.personal_kinds, sure=sure)
     for (example_id, part, text), spans in zip(parts, found, strict=True):
         texts[example_id][part] = replaced(text, spans)
         if spans:

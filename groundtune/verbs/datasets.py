@@ -81,6 +81,7 @@ def check_dataset(
             users=tuple(Caller.of(user) for user in users or users_named(workspace)),
             held_out=held,
             personal=workspace.config.dataset.personal,
+            names=workspace.config.dataset.names,
             personal_kinds=workspace.config.dataset.personal_kinds,
             leave=frozenset(_left(one) for one in leave),
         )
