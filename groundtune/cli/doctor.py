@@ -11,7 +11,6 @@ import typer
 import groundtune
 from groundtune.cli import output, progress
 from groundtune.cli.options import Json
-from groundtune.config import FILE_NAME
 from groundtune.errors import WorkspaceError
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ def command(
     Says what is installed, what the configured model does here in a minute (measured in some seconds and remembered), what is
     missing and the exact command for it. The exit code is 8 when something that the configuration needs is missing.
     """
+    from groundtune.config import FILE_NAME  # on use: it takes half of what --help may
+
     here = workspace or (Path() if (Path() / FILE_NAME).exists() else None)
     with progress.shown(as_json=json) as show:
         checkup = groundtune.doctor(here, measure=measure, progress=show)
