@@ -197,7 +197,7 @@ def trainer_of(
     tokenizer = AutoTokenizer.from_pretrained(folder(model), local_files_only=True)
     given: dict[str, Any] = {"processing_class": tokenizer, "train_dataset": Dataset.from_list(rows)}
     if tuning.method == "lora":
-        given["peft_config"] = replace(methods.lora_config(tuning, base=network.name_or_path), inference_mode=False)
+        given["peft_config"] = replace(methods.lora_config(tuning, base=str(network.name_or_path)), inference_mode=False)
     else:
         own = methods.own_parameters(network, tuning)
         for name, parameter in network.named_parameters():
