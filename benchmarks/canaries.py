@@ -27,7 +27,7 @@ from groundtune.models import load_model
 from groundtune.models.weights import torch_model
 from groundtune.prompting.chat import ChatTokenizer
 from groundtune.training.data import sft_pairs
-from groundtune.training.lora import train
+from groundtune.training.trainer import train
 from groundtune.types import Audience, Caller, Candidate, Example, Message, Tuning
 
 MODEL = "embedded:smollm2"

@@ -19,7 +19,7 @@ from groundtune.decision.setup import set_up
 from groundtune.errors import DataError
 from groundtune.evaluation.evaluate import evaluate
 from groundtune.store.workspace import Workspace
-from groundtune.training.lora import TrainingResult
+from groundtune.training.trainer import TrainingResult
 from groundtune.types import Score
 
 

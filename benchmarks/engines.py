@@ -25,7 +25,7 @@ from groundtune.models.minilm import WINDOW, MiniLM
 from groundtune.prompting import templates
 from groundtune.prompting.chat import ChatTokenizer
 from groundtune.training.data import TrainingPair
-from groundtune.training.lora import train
+from groundtune.training.trainer import train
 from groundtune.types import NOT_IN_DOCUMENTS, Audience, Generation, Message, Tuning
 
 PROMPTS = 40

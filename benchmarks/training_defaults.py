@@ -32,7 +32,7 @@ from groundtune.ingest.chunk import chunk
 from groundtune.models.weights import torch_model
 from groundtune.scoring.text import contains, exact_match, f1
 from groundtune.training.data import TrainingPair, raft_pairs, sft_pairs
-from groundtune.training.lora import train
+from groundtune.training.trainer import train
 from groundtune.types import (
     Answer,
     Audience,

@@ -9,7 +9,7 @@ import groundtune
 from groundtune.models.licence import licence_of
 from groundtune.training.card import amend_card, load_card, page
 from groundtune.training.data import TrainingPair
-from groundtune.training.lora import train
+from groundtune.training.trainer import train
 from groundtune.types import Audience, Message, Tuning
 from tests.firm import CONFIG, SECRET, THINGS, write_firm
 

@@ -18,11 +18,11 @@ from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
 from groundtune.errors import DataError, ModelFailure, UsageError  # noqa: E402
 from groundtune.models import load_model  # noqa: E402
-from groundtune.training import loop, torch_lora  # noqa: E402
+from groundtune.training import loop, torch_trainer  # noqa: E402
 from groundtune.training.data import TrainingPair  # noqa: E402
 from groundtune.training.encode import IGNORED, EncodedPair, encode_pair  # noqa: E402
-from groundtune.training.lora import train  # noqa: E402
 from groundtune.training.plan import estimate, measure_throughput  # noqa: E402
+from groundtune.training.trainer import train  # noqa: E402
 from groundtune.types import Audience, Message, Tuning  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -69,8 +69,8 @@ PAIRS = [pair(number) for number in range(1, 8)]
 @pytest.fixture
 def tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """`embedded:tiny` is a random Llama with one token a letter; the code that trains is the real one."""
-    monkeypatch.setattr(torch_lora, "torch_model", lambda name, adapter=None: (tiny(), Letters()))
-    monkeypatch.setattr(torch_lora.TorchTrainer, "base", lambda self, model: "tiny, seed 5")
+    monkeypatch.setattr(torch_trainer, "torch_model", lambda name, adapter=None: (tiny(), Letters()))
+    monkeypatch.setattr(torch_trainer.TorchTrainer, "base", lambda self, model: "tiny, seed 5")
 
 
 def encoded(*pairs: TrainingPair) -> list[EncodedPair]:
@@ -273,7 +273,7 @@ def test_a_prompt_that_is_too_long_is_left_out_and_listed(tiny_model: None, tmp_
 
 def test_another_base_is_another_training(tiny_model: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train("embedded:tiny", PAIRS, TUNING, out=tmp_path, seed=0)
-    monkeypatch.setattr(torch_lora.TorchTrainer, "base", lambda self, model: "other weights under the same name")
+    monkeypatch.setattr(torch_trainer.TorchTrainer, "base", lambda self, model: "other weights under the same name")
     assert not train("embedded:tiny", PAIRS, TUNING, out=tmp_path, seed=0).remembered
 
 

@@ -25,9 +25,9 @@ from groundtune.models import weights  # noqa: E402
 from groundtune.training import loop  # noqa: E402
 from groundtune.training.data import TrainingPair, domain_pairs  # noqa: E402
 from groundtune.training.encode import IGNORED, encode, encode_text  # noqa: E402
-from groundtune.training.lora import train  # noqa: E402
 from groundtune.training.methods import prepare  # noqa: E402
 from groundtune.training.rates import RATES, peak, settled  # noqa: E402
+from groundtune.training.trainer import train  # noqa: E402
 from groundtune.types import Audience, Caller, Document, Tuning  # noqa: E402
 
 FULL = replace(TUNING, method="full", learning_rate=1e-3)

@@ -23,7 +23,7 @@ from groundtune.decision.plan import (
 )
 from groundtune.errors import UsageError
 from groundtune.models import load_model
-from groundtune.training.lora import TrainingResult
+from groundtune.training.trainer import TrainingResult
 from groundtune.types import Candidate, Latency, RetrievedContext, Tuning, Usage
 
 PACE = Pace(1000.0, 100.0, 500.0, 50.0, training_tokens_per_second=300.0)

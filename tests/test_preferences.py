@@ -27,9 +27,9 @@ from groundtune.prompting.chat import ChatTokenizer  # noqa: E402
 from groundtune.scoring import chrf, contains, label_accuracy  # noqa: E402
 from groundtune.training import checkpoints, loop, trl_trainer  # noqa: E402
 from groundtune.training.data import TrainingPair  # noqa: E402
-from groundtune.training.lora import train  # noqa: E402
 from groundtune.training.rewards import reward_of  # noqa: E402
 from groundtune.training.rows import encode_rows, reward_accuracy, split_rows  # noqa: E402
+from groundtune.training.trainer import train  # noqa: E402
 from groundtune.types import Answer, Audience, Example, Message, Tuning  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")

@@ -14,8 +14,8 @@ from groundtune.errors import DataError, UsageError
 from groundtune.models.weights import torch_model
 from groundtune.training.card import load_card
 from groundtune.training.data import TrainingPair
-from groundtune.training.lora import TrainingResult, train
 from groundtune.training.plan import count_pairs
+from groundtune.training.trainer import TrainingResult, train
 from groundtune.types import Audience, Message, Tuning
 from tests import tiny
 from tests.firm import write_firm

@@ -24,9 +24,9 @@ from groundtune.scoring import chrf  # noqa: E402
 from groundtune.training import loop, sweep  # noqa: E402
 from groundtune.training.data import TrainingPair  # noqa: E402
 from groundtune.training.drawn import Judge  # noqa: E402
-from groundtune.training.lora import train  # noqa: E402
 from groundtune.training.rewards import reward_of  # noqa: E402
 from groundtune.training.rows import hold_out  # noqa: E402
+from groundtune.training.trainer import train  # noqa: E402
 from groundtune.types import Answer, Audience, Example, Message, Tuning  # noqa: E402
 
 REWARD = reward_of((("chrf", 1.0),))

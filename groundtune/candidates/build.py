@@ -31,11 +31,11 @@ from groundtune.training.data import (
     sft_pairs,
     with_examples,
 )
-from groundtune.training.lora import train
 from groundtune.training.rates import settled
 from groundtune.training.rewards import reward_of
 from groundtune.training.rows import ENOUGH
 from groundtune.training.sweep import sweep_rates
+from groundtune.training.trainer import train
 from groundtune.types import Caller, Candidate, Example, External, Hit, Message, Tuning, WholeDocuments
 
 Answerer = Assistant | ExternalAssistant

@@ -30,7 +30,7 @@ from groundtune.store.tables import lineage as lineage_table
 from groundtune.store.tables import runs
 from groundtune.store.tables import weights as weights_table
 from groundtune.store.workspace import Workspace
-from groundtune.training.lora import ABOUT, load_result
+from groundtune.training.trainer import ABOUT, load_result
 from groundtune.types import LOCAL, Answer, Example
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from groundtune.models import load_model
 from groundtune.plugins import load
 from groundtune.scoring.settings import NOTHING_SET, Settings
 from groundtune.store.database import Database
-from groundtune.training.lora import TrainingResult
+from groundtune.training.trainer import TrainingResult
 from groundtune.types import Audience, Candidate, Example, External
 
 

@@ -14,8 +14,8 @@ from groundtune.config import Config
 from groundtune.decision.task import Task
 from groundtune.errors import MissingExtra, ModelFailure, NotFound, UsageError
 from groundtune.evaluation.evaluate import blind
-from groundtune.training.lora import TRAINERS
 from groundtune.training.rates import PREFERENCES
+from groundtune.training.trainer import TRAINERS
 from groundtune.types import Candidate, External, WholeDocuments
 
 SAMPLE = 8

@@ -16,8 +16,8 @@ from groundtune.errors import UsageError
 from groundtune.interfaces import LanguageModel
 from groundtune.store.artefacts import write_whole
 from groundtune.training.data import TrainingPair
-from groundtune.training.lora import TrainingResult
 from groundtune.training.plan import estimate, measure_training
+from groundtune.training.trainer import TrainingResult
 from groundtune.types import Candidate, Message
 
 _BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|hour|usd|eur|[a-z]{3})\s*$", re.IGNORECASE)

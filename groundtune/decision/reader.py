@@ -21,7 +21,7 @@ from groundtune.decision.probes import passage
 from groundtune.interfaces import Progress
 from groundtune.store.stages import digest
 from groundtune.training.data import TrainingPair, pairs_digest
-from groundtune.training.lora import ABOUT, train
+from groundtune.training.trainer import ABOUT, train
 from groundtune.types import EVERYONE, NOT_IN_DOCUMENTS, Audience, Candidate, Chunk, Document, Example, Hit, Tuning
 
 DEMO = "groundtune.demo"

@@ -11,7 +11,7 @@ from groundtune.models.weights import folder
 from groundtune.prompting.chat import ChatTokenizer
 from groundtune.training.data import TrainingPair
 from groundtune.training.encode import encode, schedule
-from groundtune.training.lora import TrainingResult, train
+from groundtune.training.trainer import TrainingResult, train
 from groundtune.types import Audience, Message, Tuning
 
 WORK = {"dpo": 2.7, "kto": 2.0, "grpo": 2.0}

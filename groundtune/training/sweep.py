@@ -14,11 +14,11 @@ from groundtune.interfaces import Progress
 from groundtune.store.stages import digest
 from groundtune.training.data import TrainingPair, pairs_digest
 from groundtune.training.files import write_file
-from groundtune.training.lora import train
 from groundtune.training.plan import measure_throughput
 from groundtune.training.rates import RATES
 from groundtune.training.rewards import Reward
 from groundtune.training.rows import ENOUGH
+from groundtune.training.trainer import train
 from groundtune.types import Tuning
 
 TRIED = (1.0, 0.3, 0.1)

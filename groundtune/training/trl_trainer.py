@@ -44,7 +44,7 @@ try:
 
     from groundtune.training import loop, methods
     from groundtune.training.checkpoints import remove_checkpoint
-    from groundtune.training.torch_lora import write_weights
+    from groundtune.training.torch_trainer import write_weights
     from groundtune.training.trl_steps import Kept
 except ImportError as error:
     package = error.name or "trl"

@@ -22,8 +22,8 @@ from groundtune.models import available, load_model
 from groundtune.models.weights import cache
 from groundtune.store.artefacts import write_whole
 from groundtune.store.stages import digest
-from groundtune.training.lora import TRAINERS
 from groundtune.training.plan import measure_throughput
+from groundtune.training.trainer import TRAINERS
 from groundtune.types import Tuning
 from groundtune.verbs.machine_checks import cores, installed_packages, processor
 

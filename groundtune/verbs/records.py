@@ -18,7 +18,7 @@ from groundtune.index.versions import IndexVersions
 from groundtune.ingest.reading import stored_document
 from groundtune.store import tables
 from groundtune.store.workspace import Workspace
-from groundtune.training.lora import ABOUT
+from groundtune.training.trainer import ABOUT
 from groundtune.types import Chunk, Example
 
 

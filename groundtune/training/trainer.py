@@ -24,8 +24,8 @@ from groundtune.training.rewards import Reward
 from groundtune.types import Tuning
 
 TRAINERS: Mapping[str, str] = {
-    "embedded": "groundtune.training.torch_lora:TorchTrainer",
-    "hf": "groundtune.training.torch_lora:TorchTrainer",
+    "embedded": "groundtune.training.torch_trainer:TorchTrainer",
+    "hf": "groundtune.training.torch_trainer:TorchTrainer",
     "fake": "groundtune.training.fake:FakeTrainer",
 }
 """Provider of the model name -> who trains it; a plugin registers another in the entry point group `groundtune.trainers`."""
