@@ -314,7 +314,7 @@ class Tuning:
     start: Candidate | None = None
     """The tuned candidate whose weights are what is tuned further; None: the model as it is."""
     data: str = ""
-    """dpo, kto: file of preferences, relative to the workspace."""
+    """dpo, kto: file of preferences, relative to the workspace; else a dataset, by the beginning of its id or `newest`."""
     rewards: tuple[tuple[str, float], ...] = ()
     """grpo: (metric, weight); a drawn answer is worth their weighted sum."""
     generations: int = 4

@@ -9,14 +9,14 @@ from typing import Any, get_args
 
 import pytest
 
-from groundtune import build_dataset, check_dataset, erase, sync
+from groundtune import build_dataset, check_dataset, erase, lineage, sync, train
 from groundtune.cli.main import run
 from groundtune.config import tree
 from groundtune.dataset import formats, personal
 from groundtune.dataset.build import Passage, Wish, proposal_of, wishes
 from groundtune.dataset.kept import manifest_of
 from groundtune.dataset.read import read_questions
-from groundtune.errors import UsageError, Withdrawn
+from groundtune.errors import NotFound, UsageError, Withdrawn
 from groundtune.models.fake import TOKEN
 from groundtune.store.workspace import Workspace
 from groundtune.types import Chunk, Generation, Message, Usage
@@ -223,3 +223,38 @@ def test_wishes_do_not_depend_on_the_order_of_the_passages() -> None:
     asked = wishes(passages, count=10, unanswerable=0.2, seed=1)
     assert asked == wishes(passages[::-1], count=10, unanswerable=0.2, seed=1)
     assert sum(one.kind == "unanswerable" for one in asked) == 2 and len({one.kind for one in asked}) == 5
+
+
+WITH_DATASET = """
+[candidates.with_tickets]
+base = "tuned"
+tuning = { data = "newest" }
+[candidates.raft_with_tickets]
+base = "rag_tuned"
+tuning = { data = "newest" }
+"""
+
+
+def test_weights_learn_from_a_dataset_beside_the_questions(firm: Path) -> None:
+    settings = firm / "groundtune.toml"
+    settings.write_text(settings.read_text() + WITH_DATASET)
+    with pytest.raises(NotFound, match="groundtune dataset check"):
+        train("with_tickets", root=firm)
+    plain = train("tuned", root=firm)
+    done = check_dataset(firm)
+    for name in ("with_tickets", "raft_with_tickets"):
+        made = train(name, root=firm)
+        about = json.loads((made.adapter / "training.json").read_text())
+        raft = name == "raft_with_tickets"  # which leaves out the ticket: it has no evidence, and no chunk holds its answer
+        added = {one.rpartition("/")[2] for one in about["examples"] if one.startswith(done.id[:12])}
+        assert about["dataset"] == done.id and added == ({"b1"} if raft else {"b1", "t1"})
+        assert "ladder.md" in about["documents_of"][f"{done.id[:12]}/b1"]
+        assert done.id in (made.adapter / "MODEL_CARD.md").read_text()
+        walked = lineage(made.weights, root=firm, principals=["staff"], limit=0).came_from
+        assert ("dataset", done.id) in {(one.kind, one.id) for one in walked.nodes}
+    assert train("with_tickets", root=firm).pairs == plain.pairs + 2
+    (firm / "documents" / "ladder.md").unlink()
+    sync(firm)
+    settings.write_text(settings.read_text().replace("newest", done.id[:8]))
+    with pytest.raises(Withdrawn):
+        train("with_tickets", root=firm)

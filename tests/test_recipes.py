@@ -147,7 +147,7 @@ def test_what_already_runs_is_named_after_itself(tmp_path: Path) -> None:
         ('base = "rag"\ntuning = { objective = "rafd" }', 3, ["candidates.mine.tuning.objective", "Did you mean 'raft'?"]),
         ('base = "tuned"\ntuning = { objective = "dpo" }', 3, ["candidates.mine.tuning: objective = 'dpo' needs data"]),
         ('base = "tuned"\ntuning = { objective = "grpo" }', 3, ["objective = 'grpo' needs rewards"]),
-        ('base = "tuned"\ntuning = { data = "p.jsonl" }', 3, ["data belongs to objective = 'dpo' or 'kto'"]),
+        ('base = "tuned"\ntuning = { objective = "domain", data = "newest" }', 3, ["learns from the documents"]),
         ('base = "tuned"\ntuning = { beta = 0.1 }', 3, ["beta belongs to objective = 'dpo' or 'kto' or 'grpo'"]),
         ('base = "rag"\ntuning = { objective = "kto", data = "p.jsonl" }', 1, ["learns from prompts without retrieved text"]),
         ('base = "tuned"\ntuning = { start = "tuend" }', 1, ["starts from 'tuend', which is no tuned candidate", "'tuned'"]),

@@ -14,6 +14,7 @@ from groundtune.answer.external import ExternalAssistant
 from groundtune.answer.follow_up import rewriting
 from groundtune.answer.neighbours import Neighbours
 from groundtune.answer.prompts import conversation_tokens, pack, render_prompt
+from groundtune.candidates.gathered import learnable
 from groundtune.candidates.workshop import Weights, Workshop
 from groundtune.dataset.preferences import read_preferences
 from groundtune.errors import DataError
@@ -53,7 +54,7 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
     if isinstance(candidate.context, WholeDocuments):
         raise DataError("tuning on whole documents is not built.", subject=candidate.name, remedy="Use retrieved context.")
     users = [Caller.of(principal) for principal in workshop.trained_for]
-    train_examples = sorted(train_examples, key=lambda example: example.id)  # so that their order changes nothing
+    given = learnable(tuning, workshop=workshop, train_examples=train_examples)
 
     def render(example: Example, hits: Sequence[Hit]) -> tuple[Message, ...]:
         return render_prompt(candidate, example.question, hits=hits, history=example.history, labels=workshop.labels)
@@ -62,7 +63,7 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
     if tuning.objective == "domain":
         pairs = domain_pairs(_documents(candidate, workshop), users=users)
     elif tuning.objective in ("dpo", "kto"):
-        learned = {folded(example.question) for example in train_examples}
+        learned = {folded(example.question) for example in given.examples}
         pairs = rated_pairs(
             read_preferences((workshop.folder or Path()) / tuning.data, pairs=tuning.objective == "dpo"),
             users=users,
@@ -71,16 +72,16 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
             withheld={folded(question) for question in workshop.questions} - learned,
         )
     elif tuning.objective in ("sft", "grpo") or context is None:
-        pairs = sft_pairs(train_examples, users=users, audience_of=workshop.audience_of, render=render)
-        pairs = with_examples(pairs, train_examples) if tuning.objective == "grpo" else pairs
+        pairs = sft_pairs(given.examples, users=users, audience_of=given.audience_of, render=render)
+        pairs = with_examples(pairs, given.examples) if tuning.objective == "grpo" else pairs
     else:
         count_tokens = workshop.model(candidate.model).count_tokens
         pairs = raft_pairs(
-            train_examples,
+            given.examples,
             retriever=_documents(candidate, workshop),
             users=users,
-            audience_of=workshop.audience_of,
-            evidence=workshop.evidence,
+            audience_of=given.audience_of,
+            evidence=given.evidence,
             render=render,
             tuning=tuning,
             k=context.k,
@@ -92,13 +93,15 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
             ),
         )
     if _scores_epochs(tuning):
-        pairs = with_examples(pairs, train_examples)
+        pairs = with_examples(pairs, given.examples)
         if len(pairs.pairs) < ENOUGH:
             few = f"{len(pairs.pairs)} pairs are too few to hold some out: epochs and learning rates are not compared."
             pairs = replace(pairs, problems=(few,))
+    if given.dataset:
+        pairs = replace(pairs, withheld=given.withheld, dataset=given.dataset)
     if not pairs.pairs:
         counted = {"domain": "documents", "dpo": "preferences", "kto": "preferences"}
-        what = counted.get(tuning.objective, f"{len(train_examples)} training examples")
+        what = counted.get(tuning.objective, f"{len(given.examples)} training examples")
         raise DataError(
             f"none of the {what} may be read by all of: {', '.join(workshop.trained_for)}.",
             subject=candidate.name,
@@ -155,7 +158,7 @@ def tune(
     if tuning.sweep_minutes:
         rate, given["sweep"] = sweep_rates(candidate.model, pairs.pairs, tuning, out=folder / f"{identity}-rates", **given)
         tuning = replace(tuning, learning_rate=rate, sweep_minutes=0.0)
-    result = train(candidate.model, pairs.pairs, tuning, out=folder / identity, **given)
+    result = train(candidate.model, pairs.pairs, tuning, out=folder / identity, dataset=pairs.dataset, **given)
     return Weights(
         id=identity,
         adapter=result.adapter,
@@ -166,6 +169,7 @@ def tune(
         without_gold=pairs.without_gold,
         result=result,
         withheld=pairs.withheld,
+        dataset=pairs.dataset,
         problems=pairs.problems,
     )
 

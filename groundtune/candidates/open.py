@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from groundtune.access.register import AccessRegister
 from groundtune.answer.retrieval import WorkspaceRetriever
 from groundtune.candidates.workshop import Weights, Workshop
 from groundtune.dataset.check import audience_of_example
+from groundtune.dataset.kept import load_dataset
 from groundtune.errors import NotFound, WorkspaceError
 from groundtune.ingest.reading import document_name
 from groundtune.interfaces import Embedder
 from groundtune.models import load_embedder, load_reranker
 from groundtune.scoring.settings import Settings
 from groundtune.store import lineage
+from groundtune.store.datasets import dataset_name
 from groundtune.store.stages import digest
 from groundtune.store.tables import lineage as lineage_table
 from groundtune.store.tables import runs
@@ -60,6 +63,7 @@ def open_workshop(
         scoring=scoring_settings(workspace),
         reranker=reranker,
         follow_up=config.retrieval.follow_up,
+        dataset=partial(load_dataset, workspace),
         folder=workspace.root,
     )
 
@@ -113,6 +117,9 @@ def remember_weights(workspace: Workspace, made: Weights) -> None:
         parents=[document_name(name) for name in made.documents],
         relation="tuned on",
     )
+    if made.dataset:
+        parents = [dataset_name(made.dataset)]
+        lineage.record(workspace.database, child=weights_name(made.id), parents=parents, relation="tuned on")
 
 
 def remember_answer(workspace: Workspace, answer: Answer, *, weights: str = "") -> Answer:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from groundtune.answer.assistant import DocumentRetriever
 from groundtune.answer.transports import CallableTransport, CommandTransport, HttpTransport, Transport
+from groundtune.dataset.kept import Kept
 from groundtune.interfaces import Embedder, LanguageModel, Reranker
 from groundtune.models import load_model
 from groundtune.plugins import load
@@ -38,6 +39,8 @@ class Weights:
     result: TrainingResult
     withheld: tuple[str, ...] = ()
     """dpo, kto: ids of rows that ask what a race will ask."""
+    dataset: str = ""
+    """Id of the dataset that was learned from beside the task's examples; empty without one."""
     problems: tuple[str, ...] = ()
     """Rows of a file that could not be used, each with its line."""
 
@@ -73,6 +76,8 @@ class Workshop:
     """That of the retriever."""
     follow_up: Literal["words", "model", "off"] = "words"
     """How a question in a conversation is searched for; see `groundtune.answer.follow_up`."""
+    dataset: Callable[[str], Kept] | None = None
+    """Id, its beginning or `newest` -> a dataset that came through the gate."""
     folder: Path | None = None
     """Where commands are run; None: the current folder."""
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)

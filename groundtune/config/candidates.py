@@ -57,7 +57,8 @@ class TuningTable(Section):
     start: str | None = None
     """The tuned candidate whose weights are tuned further."""
     data: Annotated[str, Field(min_length=1)] | None = None
-    """dpo, kto: file of preferences, relative to the workspace."""
+    """dpo, kto: file of preferences, relative to the workspace; sft, raft, grpo: a dataset beside the questions, by its id or
+    `newest`."""
     rewards: Annotated[dict[str, Annotated[float, Field(gt=0)]] | None, BeforeValidator(_weighted)] = None
     """grpo: metric -> weight; a list of metrics weighs them alike."""
     generations: Annotated[int, Field(ge=2)] | None = None
@@ -86,11 +87,13 @@ class TuningTable(Section):
 
     @model_validator(mode="after")
     def _belongs(self) -> TuningTable:
-        wanted = {"data": ("dpo", "kto"), "rewards": ("grpo",), "generations": ("grpo",), "answer_tokens": ("grpo",)}
+        wanted = {"rewards": ("grpo",), "generations": ("grpo",), "answer_tokens": ("grpo",)}
         wanted["beta"] = ("dpo", "kto", "grpo")
         for name, objectives in wanted.items():
             if getattr(self, name) is not None and self.objective not in objectives:
                 raise ValueError(f"{name} belongs to objective = {' or '.join(map(repr, objectives))}")
+        if self.data is not None and self.objective == "domain":
+            raise ValueError("objective = 'domain' learns from the documents, and data names something else; leave it out")
         for name in ("early_stop", "patience", "sweep_minutes"):
             if getattr(self, name) is not None and self.objective not in (None, "sft", "raft"):
                 raise ValueError(f"{name} belongs to objective = 'sft' or 'raft'")

@@ -58,6 +58,8 @@ class Pairs:
     """raft: chunks left out so that a prompt fits."""
     abstaining: int = 0
     """Pairs whose answer is "not in the documents"."""
+    dataset: str = ""
+    """Id of the dataset that some of them come from; empty without one."""
     withheld: tuple[str, ...] = ()
     """dpo, kto: rows that ask what the race will ask."""
     problems: tuple[str, ...] = ()

@@ -118,11 +118,13 @@ def train(
     start: Path | None = None,
     reward: Reward | None = None,
     sweep: Mapping[str, Any] | None = None,
+    dataset: str = "",
 ) -> TrainingResult:
     """Tune `model` on `pairs` and leave the weights in the folder `out`.
 
     `start` is a folder of tuned weights to tune further: what comes out holds both. `reward` scores drawn answers (grpo,
-    early stop). `sweep` is the record of how the learning rate was chosen, kept with the figures.
+    early stop). `sweep` is the record of how the learning rate was chosen, kept with the figures. `dataset` is the id of
+    the dataset that some of the pairs come from.
     The same arguments on the same machine give the same bytes. An interrupted call, repeated, continues from the checkpoint
     in `out`; a finished one is not trained again. Raises DataError when there is nothing to learn, an answer is too long or
     nobody may use the result, ModelFailure when the loss is not finite or memory runs out, UsageError for a model that only a
@@ -182,6 +184,7 @@ def train(
         },
         "machine": platform.machine(),
         **({"sweep": dict(sweep)} if sweep else {}),
+        **({"dataset": dataset} if dataset else {}),
     }
     begin_card(out, about)
     write_file(out / ABOUT, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
