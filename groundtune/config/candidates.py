@@ -87,7 +87,7 @@ class TuningTable(Section):
 
     @model_validator(mode="after")
     def _belongs(self) -> TuningTable:
-        wanted = {"rewards": ("grpo",), "generations": ("grpo",), "answer_tokens": ("grpo",)}
+        wanted: dict[str, tuple[str, ...]] = {"rewards": ("grpo",), "generations": ("grpo",), "answer_tokens": ("grpo",)}
         wanted["beta"] = ("dpo", "kto", "grpo")
         for name, objectives in wanted.items():
             if getattr(self, name) is not None and self.objective not in objectives:
