@@ -25,7 +25,8 @@ import torch
 from benchmarks.scale_rows import peak_mb
 from groundtune.models.weights import torch_model
 from groundtune.training.encode import EncodedPair
-from groundtune.training.loop import batch_loss, fit, lora_config, native_bfloat16
+from groundtune.training.loop import batch_loss, fit, native_bfloat16
+from groundtune.training.methods import lora_config
 from groundtune.types import Tuning
 
 MODEL = "embedded:smollm2"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
 from benchmarks import canaries, learning, throughput
@@ -62,3 +64,8 @@ def test_canaries_of_other_readers_are_as_many_and_told_apart() -> None:
     assert sum(one.repetitions for one in planted if one.included) == sum(
         one.repetitions for one in planted if not one.included
     )
+
+
+def test_the_child_that_trains_finds_both_trainers() -> None:
+    pytest.importorskip("torch")
+    assert set(import_module("benchmarks.throughput_child").TRAINERS) == set(throughput.TRAINERS)
