@@ -16,7 +16,7 @@ from groundtune.dataset import formats, personal
 from groundtune.dataset.build import Passage, Wish, proposal_of, wishes
 from groundtune.dataset.kept import manifest_of
 from groundtune.dataset.read import read_questions
-from groundtune.errors import NotFound, UsageError, Withdrawn
+from groundtune.errors import DataError, NotFound, UsageError, Withdrawn
 from groundtune.models.fake import TOKEN
 from groundtune.store.workspace import Workspace
 from groundtune.types import Chunk, Generation, Message, Usage
@@ -258,3 +258,11 @@ def test_weights_learn_from_a_dataset_beside_the_questions(firm: Path) -> None:
     settings.write_text(settings.read_text().replace("newest", done.id[:8]))
     with pytest.raises(Withdrawn):
         train("with_tickets", root=firm)
+
+
+def test_a_dataset_for_nobody_is_learned_by_nobody(firm: Path) -> None:
+    check_dataset(firm)
+    settings = firm / "groundtune.toml"
+    settings.write_text(settings.read_text().replace('audience = ["staff"]', "audience = []") + WITH_DATASET)
+    with pytest.raises(DataError, match="may be read by all of"):
+        train("raft_with_tickets", root=firm)

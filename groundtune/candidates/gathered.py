@@ -61,12 +61,12 @@ def learnable(tuning: Tuning, *, workshop: Workshop, train_examples: Sequence[Ex
 
 def _spans(example: Example, workshop: Workshop) -> list[tuple[str, int, int]]:
     """Where the evidence stands in the documents as they are now; what has gone since is left out."""
-    if workshop.retriever is None:
+    if workshop.retriever is None or not workshop.trained_for:
         return []
-    found = []
+    user, found = Caller.of(workshop.trained_for[0]), []
     for evidence in example.evidence:
         try:
-            text = workshop.retriever.document(evidence.document, caller=Caller.of(workshop.trained_for[0])).text
+            text = workshop.retriever.document(evidence.document, caller=user).text
         except NotFound:
             continue
         found += [(evidence.document, start, end) for start, end in locate(evidence.quote, text) or ()]
