@@ -115,6 +115,7 @@ def measure(cell: Cell, root: Path, *, first_fold: bool = False) -> Done:
             [by_id[item] for item in fold.test],
             candidate=cell.candidate,
             metrics=setup.task.metrics,
+            settings=setup.task.settings,
             stages=workspace.stages,
             key=assistant.fingerprint,
             batch_size=workspace.config.decision.batch_size,
