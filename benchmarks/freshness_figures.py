@@ -113,8 +113,8 @@ def overtaking(tuned: Rows, rag: Rows, part: str, *, name: str) -> dict[str, Fig
 def robustness(rows: Rows, part: str) -> dict[str, Figure]:
     """With passages that are given: share right, telling the edited fact, abstaining; all by the facts as they were taught.
 
-    With the fact edited, `other` means that the passage was followed, and `right` the weights. `closed` stands for the others:
-    what the candidate says of the same facts when nothing is given to it.
+    With the fact edited, `other` means that the passage was followed, and `right` the weights. What a closed book says of the
+    same facts is its `right_unchanged`.
     """
     figures: dict[str, Figure] = {}
     for condition in CONTEXTS:

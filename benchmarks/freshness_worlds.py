@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import convert_handbook
-from groundtune.company import Company, generate
+from groundtune.company import Company, Question, generate
 from groundtune.company.formats import file_bytes
 from groundtune.dataset.check import locate
-from groundtune.decision.fact_edits import another, replaced
+from groundtune.decision.fact_edits import another, replaced, tells
 
 Row = dict[str, Any]
 KINDS = ("single_text", "negation", "temporal", "anaphora")
@@ -48,13 +48,18 @@ def company_worlds(*, edited: float = 1.0) -> Worlds:
     changes = {
         one.id: Change(one.plain[0], after[one.id].plain[0])
         for one in old.questions
-        if one.plain and one.plain[0] != after[one.id].plain[0]
+        if one.plain and one.plain[0] != after[one.id].plain[0] and _shown(one) and _shown(after[one.id])
     }
     rows = _company_rows(old), _company_rows(new)
     kept = {first["id"] for first, second in zip(*rows, strict=True) if _same(first, second)}
     files = {0: old, 1: new}
     first, second = ({one.path: file_bytes(one) for one in files[place].documents} for place in (0, 1))
     return Worlds((first, second), rows, changes, frozenset(kept - changes.keys()))
+
+
+def _shown(question: Question) -> bool:
+    """Whether the accepted answer can be told from others by its fact, in whatever style."""
+    return tells(question.answers[0], question.plain[0])
 
 
 def _company_rows(firm: Company) -> tuple[Row, ...]:
