@@ -17,7 +17,7 @@ from benchmarks.harness import write_rows, write_settings
 from groundtune.answer.assistant import Assistant
 from groundtune.candidates.build import build, tune
 from groundtune.candidates.open import open_workshop, weights_folder
-from groundtune.candidates.workshop import Weights, Workshop
+from groundtune.candidates.workshop import Weights
 from groundtune.cli import progress
 from groundtune.config import FILE_NAME
 from groundtune.decision.fact_edits import tells
@@ -27,7 +27,7 @@ from groundtune.decision.setup import Setup, set_up
 from groundtune.errors import DataError
 from groundtune.evaluation.evaluate import evaluate
 from groundtune.ingest.sync import sync
-from groundtune.interfaces import Respondent, Retriever
+from groundtune.interfaces import Retriever
 from groundtune.scoring.text import contains
 from groundtune.store.workspace import Workspace
 from groundtune.types import Answer, Example, Hit, Message, RetrievedContext, Score
@@ -85,23 +85,21 @@ class _Cell:
         learned = [by_id[item] for item in fold.train]
         asked = [by_id[item] for item in (*fold.test, *fold.train) if item in self.worlds.changes or item in self.worlds.kept]
         old = build(candidate, workshop=self.setup.workshop, train_examples=learned, weights=weights)
-        found = self._ask("before", old, old, asked)
+        found = self._ask("before", old, asked)
         if isinstance(candidate.context, RetrievedContext) and self.setup.workshop.retriever is not None:
             given = given_hits(asked, self.worlds.changes, retriever=self.setup.workshop.retriever)
             for condition in GIVEN:
-                probe = GivenContext(old, given[condition])
-                found += self._ask(condition, probe, probe, [one for one in asked if one.id in given[condition]])
+                shown = [one for one in asked if one.id in given[condition]]
+                found += self._ask(condition, GivenContext(old, given[condition]), shown)
         show(self.worlds, self.workspace.documents, new=True)
         embedder = self.setup.workshop.embedder
         sync(self.workspace, embedder=embedder)
-        workshop: Workshop = replace(self.setup.workshop, retriever=open_workshop(self.workspace, embedder=embedder).retriever)
+        workshop = replace(self.setup.workshop, retriever=open_workshop(self.workspace, embedder=embedder).retriever)
         new = build(candidate, workshop=workshop, train_examples=learned, weights=weights)
         rows = {row["id"]: row for row in self.worlds.rows[1]}
-        return found + self._ask("after", new, new, [_afterwards(one, rows[one.id]) for one in asked])
+        return found + self._ask("after", new, [_afterwards(one, rows[one.id]) for one in asked])
 
-    def _ask(
-        self, condition: str, respondent: Respondent, keyed: Assistant | GivenContext, asked: Sequence[Example]
-    ) -> list[Score]:
+    def _ask(self, condition: str, respondent: Assistant | GivenContext, asked: Sequence[Example]) -> list[Score]:
         """One row an item: right, tells the other value, abstained and F1; `kind` says condition, part and what was edited."""
         scores = evaluate(
             respondent,
@@ -109,7 +107,7 @@ class _Cell:
             candidate=self.name,
             metrics=METRICS,
             stages=self.workspace.stages,
-            key=keyed.fingerprint,
+            key=respondent.fingerprint,
             batch_size=self.workspace.config.decision.batch_size,
         )
         by_id = {example.id: example for example in asked}

@@ -49,6 +49,14 @@ def test_weights_beside_a_context_add_what_they_tell_against_it() -> None:
     assert still_right(forever, per_month=0.0, horizon=720, memory=Memory(20, 5)) == 1
 
 
+def test_weights_that_nobody_said_are_trained_anew_count_as_changed_altogether() -> None:
+    found = replace(SYNCED, weights_hours=math.inf)
+    given: dict[str, Any] = {"metric": "f1", "answerable": ANSWERABLE, "per_month": 0.1, "horizon": 24.0}
+    told = aging(scored("both", 72), found, memory=Memory(20, 5), **given)
+    assert told.expected == pytest.approx((0.75 * as_it_was(0.1, 24) * 72 + 12) / 120) and "upkeep.refresh_hours" in told.words
+    assert "was not measured" in aging(scored("both", 72), found, memory=None, **given).words
+
+
 def test_what_nothing_renews_is_looked_at_when_the_longest_interval_ends() -> None:
     never, unsaid = Staleness(math.inf, "the model", "never"), Staleness(math.inf, "not said", "unsaid")
     assert horizon([SYNCED, WEIGHTS, never]) == 720 and horizon([never, unsaid]) is None

@@ -89,8 +89,7 @@ def still_right(found: Staleness, *, per_month: float, horizon: float | None, me
     hours = horizon if found.renewal == "never" and horizon is not None else found.hours
     worth = as_it_was(per_month, hours)
     if found.weights_hours is not None and memory is not None and memory.share:
-        changed = 1 - as_it_was(per_month, found.weights_hours) if per_month else 0.0
-        worth *= 1 - memory.share * changed
+        worth *= 1 - memory.share * (1 - as_it_was(per_month, found.weights_hours))
     return worth
 
 
@@ -125,6 +124,8 @@ def aging(
     words = f"with {100 * per_month:g} % of facts changing a month, {metric} {score:.3f} becomes {expected:.3f} {when}"
     if memory is not None:
         words += f"; against its context, its weights told {memory.stale} of {memory.known} learned facts as they were"
+        if memory.stale and found.weights_hours == math.inf:
+            words += ", and upkeep.refresh_hours does not say for how long: all of them count as changed"
     elif found.weights_hours is not None:
         words += "; that its weights tell old facts against its context was not measured, and is taken not to happen"
     return Aging(per_month, score, expected, hours, memory, words)
