@@ -84,7 +84,7 @@ def candidate(name: str, number: int, rows: Sequence[dict[str, Any]], *, models:
         "tokens": {"input_tokens": 300, "output_tokens": 8},
         "abstention": {"precision": None, "recall": 1.0, "abstained": 2, "unanswerable": 1, "items": len(mine)},
         "memory_gb": 1.5,
-        "staleness": {"hours": None, "why": "nothing says how often it is renewed"},
+        "staleness": {"hours": None, "why": "nothing says how often it is renewed", "facts": None},
         "weights": [],
         "not_applicable": "",
         "excluded": "",

@@ -52,8 +52,8 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     lines = [line.removeprefix("# ") if " = " in line and not line.startswith("#  ") else line for line in text.split("\n")]
     shown = load_config(written(tmp_path, "\n".join(line.replace("with the values", "") for line in lines)))
     assert shown.decision.budget == "20m" and shown.prices.models["openai:NAME"].output_per_million == 0.60
-    limits = ("max_p95_seconds", "max_cost_per_1000", "max_memory_gb", "max_staleness_hours")
-    assert [getattr(shown.decision, limit) for limit in limits] == [2.0, 1.5, 4.0, 48.0]
+    limits = ("max_p95_seconds", "max_cost_per_1000", "max_memory_gb", "max_staleness_hours", "max_staleness_loss")
+    assert [getattr(shown.decision, limit) for limit in limits] == [2.0, 1.5, 4.0, 48.0, 0.03]
     assert shown.decision.report_audience == (("staff",),)
     unset = [key for key, field in Decision.model_fields.items() if field.default is None]
     counts = ("test_questions", "train_questions")
@@ -67,6 +67,7 @@ def test_every_key_that_the_text_shows_in_a_comment_exists_with_the_value_shown(
     assert (shown.dataset.files[0].read, shown.dataset.documents[0].train) == ((("support",),), True)
     assert shown.dataset.model_copy(update={"files": (), "documents": ()}) == Config().dataset
     assert (shown.upkeep.questions_per_day, shown.upkeep.sync_hours, shown.upkeep.refresh_hours) == (200, 24, 720)
+    assert shown.upkeep.facts_changed_per_month == 0.03
     assert (shown.ingest.passwords, shown.retrieval.reranker) == ("passwords.txt", "hf:./FOLDER")
     ingest = shown.ingest.model_copy(update={"passwords": None})
     retrieval = shown.retrieval.model_copy(update={"reranker": None})

@@ -161,7 +161,7 @@ class _Writer:
         fact = asking.facts[0] if asking.facts else ""
         if len(asking.facts) != 1 or asking.answer != f"{{{fact}}}" or asking.history or fact not in page.slots:
             return False
-        return self.facts.values[fact][0] != self.facts.values[fact][CURRENT]
+        return fact in self.facts.changed
 
     def _question(self, page: Page, asking: Asking, id: str, *, edition: int) -> Question:
         text = self._wording(page, asking, id)

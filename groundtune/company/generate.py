@@ -10,7 +10,7 @@ from groundtune.company.knobs import Knobs
 from groundtune.company.ledger import Ledger, ledger
 from groundtune.company.names import DESKS, world
 from groundtune.company.pages import read_pages
-from groundtune.company.render import Document, draw_facts, render
+from groundtune.company.render import Document, draw_facts, edit_facts, render
 from groundtune.company.routing import Mail, mails
 from groundtune.company.style import style
 
@@ -45,15 +45,17 @@ class Company:
     """Every name of the fiction and every country, the longest first."""
 
 
-def generate(seed: int = 0, knobs: Knobs | None = None) -> Company:
+def generate(seed: int = 0, knobs: Knobs | None = None, *, edited: float = 0.0) -> Company:
     """The firm of a seed; the same seed and knobs give the same firm.
 
-    Raises UsageError when the pages hold fewer questions than the knobs ask for.
+    `edited` is the share of its facts that changed since then: the same documents and questions, with other facts in force and
+    other answers. Raises UsageError when the pages hold fewer questions than the knobs ask for.
     """
     knobs = knobs or Knobs()
     fiction = world(seed)
     pages = read_pages(fiction)
     facts = draw_facts(pages, fiction, seed=seed, churn=knobs.churn)
+    facts = edit_facts(facts, pages, fiction, seed=seed, share_edited=edited)
     rendered = {
         page.id: [
             render(page, fiction, facts, seed=seed, edition=edition, readers=READERS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from groundtune.company.names import World
@@ -85,6 +85,22 @@ def draw_facts(pages: Sequence[Page], world: World, *, seed: int, churn: float) 
         now = values[target][CURRENT]
         values[key] = (other(now, specs[target], names=names, source=stream(seed, key)),) * editions[key]
     return Facts(values, frozenset(changed), frozenset(amended))
+
+
+def edit_facts(facts: Facts, pages: Sequence[Page], world: World, *, seed: int, share_edited: float) -> Facts:
+    """The same facts with another value in force for this share of them, drawn by a number per fact as `draw_facts` does.
+
+    Earlier editions stay, and so do names, common knowledge and which questions can be asked.
+    """
+    specs = {key: spec for page in pages if not page.header.get("common") for key, spec in page.slots.items()}
+    values = dict(facts.values)
+    for key, spec in specs.items():
+        if spec.startswith(("as ", "= ")) or share(seed, key, "edited") >= share_edited:
+            continue
+        drawn_from = specs[spec[6:]] if spec.startswith("amend ") else spec
+        now = other(values[key][CURRENT], drawn_from, names=world.groups(), source=stream(seed, key, "edited"))
+        values[key] = (*values[key][:CURRENT], now)
+    return replace(facts, values=values)
 
 
 def render(

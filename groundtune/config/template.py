@@ -114,6 +114,7 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 # max_cost_per_1000 = 1.5
 # max_memory_gb = 4.0        # of a process that only answers
 # max_staleness_hours = 48   # how old the facts in an answer may be; needs [upkeep]
+# max_staleness_loss = 0.03  # points of the metric that changed facts may cost before they are renewed; needs [upkeep]
 # report_audience = ["staff"]   # who will read the report; it shows texts that all of them may see, by default none;
 #                    a reader who is staff and also board: [["staff", "board"]]
 # sweep = false    # true first chooses [chunking] and [retrieval] on questions that are not scored, and writes them here
@@ -144,4 +145,5 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 # sync_hours = 24           # longest time between two syncs of the documents
 # refresh_hours = 720       # time between two trainings of the weights
 # questions_per_day = 200
+# facts_changed_per_month = 0.03   # share of the documents' facts; what that costs each candidate is then in the report
 """

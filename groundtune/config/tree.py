@@ -221,6 +221,8 @@ class Decision(Section):
     """GiB that a process which only answers may hold; setting it has it measured, one process a candidate."""
     max_staleness_hours: Annotated[float, Field(gt=0)] | None = None
     """Oldest that the facts in an answer may be; see `[upkeep]`."""
+    max_staleness_loss: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Points of the metric that changed facts may cost before they are renewed; needs `upkeep.facts_changed_per_month`."""
     sweep: bool = False
     """Choose `[chunking]` and `[retrieval]` on the questions that are not scored, and write the choice into this file."""
     reader: bool = False
@@ -239,6 +241,8 @@ class Upkeep(Section):
     refresh_hours: Annotated[float, Field(gt=0)] | None = None
     """Time between two trainings of the weights."""
     questions_per_day: Annotated[float, Field(gt=0)] | None = None
+    facts_changed_per_month: Share | None = None
+    """Share of the facts in the documents that change within 30 days."""
 
 
 class ModelPrice(Section):

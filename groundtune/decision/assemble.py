@@ -213,8 +213,9 @@ def _staleness(figures: Measured) -> dict[str, Any] | None:
     """Hours are null where nothing bounds the age of facts."""
     if figures.staleness is None:
         return None
-    hours = figures.staleness.hours
-    return {"hours": hours if math.isfinite(hours) else None, "why": figures.staleness.why}
+    hours, aging = figures.staleness.hours, figures.aging
+    told = None if aging is None else asdict(aging) | {"loss": aging.loss}
+    return {"hours": hours if math.isfinite(hours) else None, "why": figures.staleness.why, "facts": told}
 
 
 def _weights(made: Weights) -> dict[str, Any]:

@@ -7,18 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from groundtune.config import Decision, Upkeep
+from groundtune.decision.aging import Aging, Staleness, loss_breach
 from groundtune.types import Candidate, CandidateReport, Score
 
 GIB = 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class Staleness:
-    """How old the facts in an answer can get."""
-
-    hours: float
-    """Infinite when nothing renews them, or nobody said when."""
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +23,8 @@ class Measured:
     """Most that a process which only answers held, in GiB."""
     staleness: Staleness | None = None
     """None when the task has no documents: then there are no facts that age."""
+    aging: Aging | None = None
+    """What changed facts cost; None when the task has no documents or nobody said how many change."""
     cites: bool = False
     cost_unknown: str = ""
     """Why there is no cost; empty when there is one, or none applies."""
@@ -45,6 +39,7 @@ class Limits:
     max_cost_per_1000: float | None = None
     max_memory_gb: float | None = None
     max_staleness_hours: float | None = None
+    max_staleness_loss: float | None = None
     must_cite: bool = False
     currency: str = "USD"
 
@@ -55,13 +50,19 @@ class Limits:
             decision.max_cost_per_1000,
             decision.max_memory_gb,
             decision.max_staleness_hours,
+            decision.max_staleness_loss,
             decision.must_cite,
             currency,
         )
 
 
 def measured(
-    report: CandidateReport, scores: Sequence[Score] = (), *, memory_bytes: int | None, staleness: Staleness | None
+    report: CandidateReport,
+    scores: Sequence[Score] = (),
+    *,
+    memory_bytes: int | None,
+    staleness: Staleness | None,
+    aging: Aging | None = None,
 ) -> Measured:
     """The figures of a candidate that ran. Whether something that already runs cites, its `scores` say."""
     cost, external = report.cost, report.candidate.external is not None
@@ -70,6 +71,7 @@ def measured(
         cost_per_1000=cost.per_1000_answers if cost and cost.known else None,
         memory_gb=None if memory_bytes is None else memory_bytes / GIB,
         staleness=staleness,
+        aging=aging,
         cites=any(score.citations for score in scores) if external else report.candidate.context is not None,
         cost_unknown=cost.basis if cost and not cost.known else "",
         no_citations="none of its citations holds" if external else "it cannot cite",
@@ -84,19 +86,21 @@ def staleness(candidate: Candidate, upkeep: Upkeep, *, has_documents: bool) -> S
     if not has_documents:
         return None
     if candidate.external is not None:
-        return Staleness(math.inf, "it already runs, and nothing here says how often its facts are renewed")
+        return Staleness(math.inf, "it already runs, and nothing here says how often its facts are renewed", "unsaid")
+    trained = None
+    if candidate.tuning is not None:
+        trained = math.inf if upkeep.refresh_hours is None else upkeep.refresh_hours
     if candidate.context is not None:
         if upkeep.sync_hours is None:
-            return Staleness(math.inf, "upkeep.sync_hours does not say how often documents are synced")
-        return Staleness(upkeep.sync_hours, f"its context is as fresh as the last sync, at most {upkeep.sync_hours:g} h old")
-    if candidate.tuning is not None:
+            return Staleness(math.inf, "upkeep.sync_hours does not say how often documents are synced", "unsaid", trained)
+        why = f"its context is as fresh as the last sync, at most {upkeep.sync_hours:g} h old"
+        return Staleness(upkeep.sync_hours, why, weights_hours=trained)
+    if trained is not None:
         if upkeep.refresh_hours is None:
-            return Staleness(math.inf, "upkeep.refresh_hours does not say how often its weights are trained anew")
-        return Staleness(
-            upkeep.refresh_hours, f"its weights are as old as their training, at most {upkeep.refresh_hours:g} h old"
-        )
+            return Staleness(trained, "upkeep.refresh_hours does not say how often its weights are trained anew", "unsaid")
+        return Staleness(trained, f"its weights are as old as their training, at most {trained:g} h old")
     where = "the labelled examples" if candidate.examples is not None else "the model"
-    return Staleness(math.inf, f"it knows only what {where} held, which no sync renews")
+    return Staleness(math.inf, f"it knows only what {where} held, which no sync renews", "never")
 
 
 def breaches(found: Measured, limits: Limits) -> Sequence[str]:
@@ -112,6 +116,8 @@ def breaches(found: Measured, limits: Limits) -> Sequence[str]:
         said.append(f"answering takes {found.memory_gb:.2f} GiB of memory, above {limits.max_memory_gb}")
     if found.staleness is not None and _above(found.staleness.hours, limits.max_staleness_hours):
         said.append(f"{found.staleness.why}, and facts may be at most {limits.max_staleness_hours:g} h old")
+    if limits.max_staleness_loss is not None and found.staleness is not None:
+        said += loss_breach(found.aging, limits.max_staleness_loss)
     if limits.must_cite and not found.cites:
         said.append(f"{found.no_citations}, and citations are required")
     return said

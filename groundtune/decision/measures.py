@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 
+from groundtune.decision.aging import Aging, Staleness, aging, horizon
 from groundtune.decision.constraints import Measured, measured, staleness
 from groundtune.decision.costs import cost_of
 from groundtune.decision.memory import answering_memory
 from groundtune.decision.race import Outcome
 from groundtune.decision.setup import Setup
 from groundtune.decision.task import set_figures
+from groundtune.decision.weights_memory import weights_memory
 from groundtune.evaluation.statistics import mean_interval
 from groundtune.interfaces import Progress
 from groundtune.store.tables import stages
 from groundtune.store.workspace import Workspace
-from groundtune.types import Candidate, CandidateReport, Interval, Usage
+from groundtune.types import Candidate, CandidateReport, Interval, RetrievedContext, Usage
 
 
 def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome) -> dict[str, CandidateReport]:
@@ -61,6 +63,9 @@ def constrained_figures(
     """
     config, task = setup.workspace.config, setup.task
     by_id, fold = task.by_id(), task.folds[0]
+    ages = {
+        name: staleness(report.candidate, config.upkeep, has_documents=task.has_documents) for name, report in reports.items()
+    }
     figures: dict[str, Measured] = {}
     for number, (name, report) in enumerate(reports.items(), start=1):
         memory = None
@@ -75,9 +80,51 @@ def constrained_figures(
             )
             if progress is not None:
                 progress("memory", number, len(reports))
-        age = staleness(report.candidate, config.upkeep, has_documents=task.has_documents)
-        figures[name] = measured(report, outcome.scores[name], memory_bytes=memory, staleness=age)
+        figures[name] = measured(
+            report,
+            outcome.scores[name],
+            memory_bytes=memory,
+            staleness=ages[name],
+            aging=_aging(setup, report.candidate, outcome, ages, progress=progress),
+        )
     return figures
+
+
+def _aging(
+    setup: Setup,
+    candidate: Candidate,
+    outcome: Outcome,
+    ages: Mapping[str, Staleness | None],
+    *,
+    progress: Progress | None,
+) -> Aging | None:
+    """What changed facts cost it, where the operator said how many change. Only then the memory of weights is asked for."""
+    config, task, age = setup.workspace.config, setup.task, ages[candidate.name]
+    per_month = config.upkeep.facts_changed_per_month
+    if age is None or per_month is None:
+        return None
+    memory = None
+    if candidate.tuning is not None and isinstance(candidate.context, RetrievedContext):
+        by_id = task.by_id()
+        memory = weights_memory(
+            candidate,
+            workshop=setup.workshop,
+            weights=outcome.weights[candidate.name][0],
+            learned=[by_id[item] for item in task.folds[0].train],
+            stages=setup.workspace.stages,
+            batch_size=config.decision.batch_size,
+            progress=progress,
+        )
+        setup.workshop.release_tuned()
+    return aging(
+        outcome.scores[candidate.name],
+        age,
+        metric=task.metric,
+        answerable={example.id for example in task.examples if example.answers},
+        per_month=per_month,
+        horizon=horizon(one for one in ages.values() if one is not None),
+        memory=memory,
+    )
 
 
 def known_costs(reports: Mapping[str, CandidateReport]) -> dict[str, float]:

@@ -6,18 +6,16 @@ are exact: every one is a measured figure of some candidate. For the margin a ra
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from groundtune.decision.aged_race import AgedRace
 from groundtune.decision.constraints import Limits, Measured, breaches
+from groundtune.decision.repeated import quick_collections, remembered
 from groundtune.decision.verdict import decide_verdict
-from groundtune.evaluation.bounded import Array, Codes, score_test
-from groundtune.evaluation.crossed import sample_of
-from groundtune.evaluation.statistics import Contrast, contrast
+from groundtune.evaluation.statistics import contrast
 from groundtune.scoring.settings import NOTHING_SET, Settings
 from groundtune.types import Example, Score, VerdictKind
 
@@ -25,6 +23,10 @@ MARGINS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.
 """Margins tried beside the one that is set; between two neighbours that agree a change and its undoing would be missed."""
 MARGIN_STEP = 0.0005
 """Bisection stops here: a twentieth of a point."""
+RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Shares of facts that change a month, tried in this order until the verdict on expected scores is another."""
+RATE_STEP = 0.05
+"""Bisection stops at this part of the rate."""
 PRICE_FACTOR = 10.0
 """Prices are varied from a tenth of what they are to ten times."""
 _BEYOND = 1e-9
@@ -35,6 +37,7 @@ _UNITS = {
     "max_cost_per_1000": ("the cost of 1,000 answers", ""),
     "max_memory_gb": ("memory", "GiB"),
     "max_staleness_hours": ("the age of facts", "h"),
+    "max_staleness_loss": ("what changed facts cost", "of the metric"),
 }
 
 
@@ -45,6 +48,10 @@ class Outcome:
     kind: VerdictKind
     winner: str | None
     provisional: str | None
+
+    @property
+    def used(self) -> str | None:
+        return self.winner or self.provisional
 
     def words(self) -> str:
         if self.winner:
@@ -96,8 +103,8 @@ def sensitivity(
     the candidates whose answers it makes cheaper or dearer in proportion; the other arguments are those of `decide_verdict`.
     """
     search = _Search(scores, metric, examples, measured, limits, margin, floor, seed, settings)
-    with _quick_collections():
-        changes = [*search.margins(), *search.limits(), *search.citing(), *search.costs(prices)]
+    with quick_collections():
+        changes = [*search.margins(), *search.limits(), *search.citing(), *search.rates(), *search.costs(prices)]
     return Sensitivity(tuple(changes), search.tried(prices))
 
 
@@ -117,26 +124,34 @@ class _Search:
         self._scores, self._metric, self._examples = scores, metric, examples
         self._measured, self._limits, self._margin, self._floor, self._seed = measured, limits, margin, floor, seed
         self._settings = settings
-        self._compare = _remembered(contrast)
-        self._known: dict[tuple[tuple[str, ...], float], Outcome] = {}
+        self._aged = AgedRace(scores, measured, metric, examples)
+        self._compare = remembered(contrast)
+        self._known: dict[tuple[tuple[str, ...], float, float], Outcome] = {}
         self._costs = {
             name: math.inf if figures.cost_per_1000 is None else figures.cost_per_1000 for name, figures in measured.items()
         }
         self._base = self._outcome()
 
     def _outcome(
-        self, *, margin: float | None = None, limits: Limits | None = None, costs: Mapping[str, float] | None = None
+        self,
+        *,
+        margin: float | None = None,
+        limits: Limits | None = None,
+        costs: Mapping[str, float] | None = None,
+        rate: float = 0.0,
     ) -> Outcome:
+        """With a `rate` of change, on the scores that are expected once facts are as old as they get."""
         margin, limits, costs = margin or self._margin, limits or self._limits, costs or self._costs
         figures = {
             name: replace(found, cost_per_1000=costs[name] if found.cost_per_1000 is not None else None)
-            for name, found in self._measured.items()
+            for name, found in (self._aged.figures_at(rate) if rate else self._measured).items()
         }
         allowed = [name for name in self._scores if not breaches(figures[name], limits)]
-        key = tuple(sorted(allowed, key=lambda name: costs[name])), margin
+        key = tuple(sorted(allowed, key=lambda name: costs[name])), margin, rate
         if key not in self._known:
+            scores = self._aged.scores_at(rate) if rate else self._scores
             verdict = decide_verdict(
-                {name: self._scores[name] for name in allowed},
+                {name: scores[name] for name in allowed},
                 metric=self._metric,
                 examples=self._examples,
                 costs=costs,
@@ -199,10 +214,26 @@ class _Search:
 
     def citing(self) -> Iterator[Change]:
         turned = not self._limits.must_cite
-        outcome = self._outcome(limits=replace(self._limits, must_cite=turned))
-        if outcome != self._base:
+        if (outcome := self._outcome(limits=replace(self._limits, must_cite=turned))) != self._base:
             words = f"If citations were {'required' if turned else 'not required'}, {outcome.words()}."
             yield Change("decision.must_cite", float(not turned), "if", float(turned), outcome, words)
+
+    def rates(self) -> Iterator[Change]:
+        """The share of changing facts from which another candidate would be used, by expected scores; bisected."""
+        now, used = self._aged.now, self._base.used
+        same = now or 0.0 if self._limits.max_staleness_loss is not None else 0.0
+        for other in [rate for rate in RATES if rate > same] if self._aged.applies else []:
+            if self._outcome(rate=other).used == used:
+                same = other
+                continue
+            while other - same > RATE_STEP * other:
+                middle = (same + other) / 2
+                same, other = (middle, other) if self._outcome(rate=middle).used == used else (same, middle)
+            outcome = self._outcome(rate=other)
+            told = "not said" if now is None else f"now {100 * now:.2g} %"
+            words = f"With {100 * other:.2g} % of facts changing a month ({told}), {outcome.words()} by expected scores."
+            yield Change("upkeep.facts_changed_per_month", now, "above", other, outcome, words)
+            return
 
     def costs(self, prices: Mapping[str, Sequence[str]]) -> Iterator[Change]:
         """Each price, and the answers of each candidate alone: only where two costs cross, or one crosses the limit."""
@@ -245,6 +276,7 @@ class _Search:
             f"margin from {100 * MARGINS[0]:g} to {100 * MARGINS[-1]:g} points",
             *limits,
             "decision.must_cite",
+            *([f"upkeep.facts_changed_per_month up to {100 * RATES[-1]:g} %"] if self._aged.applies else []),
             *(f"{price}, from a tenth to ten times" for price in prices),
             "the cost of each candidate's answers, from a tenth to ten times",
         )
@@ -262,34 +294,6 @@ def _figure(found: Measured, lever: str) -> float | None:
         "max_p95_seconds": found.p95_seconds,
         "max_cost_per_1000": found.cost_per_1000,
         "max_memory_gb": found.memory_gb,
+        "max_staleness_loss": found.aging.loss if found.aging is not None else None,
     }
     return values[lever]
-
-
-def _remembered(compare: Callable[..., Contrast]) -> Callable[..., Contrast]:
-    """`contrast`, computed once a pair: of a comparison only the test of "worse by the margin" knows the margin."""
-    known: dict[tuple[bytes, bytes, bytes], Contrast] = {}
-
-    def remembered(
-        first: Array, second: Array, groups: Codes, *, margin: float, level: float = 0.95, seed: int = 0
-    ) -> Contrast:
-        key = first.tobytes(), second.tobytes(), groups.tobytes()
-        if key not in known:
-            known[key] = compare(first, second, groups, margin=margin, level=level, seed=seed)
-        return replace(
-            known[key],
-            p_not_worse=score_test(sample_of(first - second, groups, low=-1.0, high=1.0), -margin),
-            p_not_worse_reverse=score_test(sample_of(second - first, groups, low=-1.0, high=1.0), -margin),
-        )
-
-    return remembered
-
-
-@contextmanager
-def _quick_collections() -> Iterator[None]:
-    """statsmodels collects garbage at every adjustment: nearly 0.2 s in a process that has loaded torch."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
