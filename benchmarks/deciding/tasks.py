@@ -6,6 +6,7 @@ from functools import partial
 
 from benchmarks import learning
 from benchmarks.deciding import queries, readings, texts
+from benchmarks.deciding.situations import SITUATIONS
 from benchmarks.learning import TASKS
 from benchmarks.learning_tasks import LearningTask
 
@@ -22,9 +23,9 @@ def tasks() -> dict[str, LearningTask]:
     return {**{name: known[name] for name in SHARED}, **{task.name: task for task in _own()}}
 
 
-def applicable(task: LearningTask) -> tuple[str, ...]:
+def applicable(task: str) -> tuple[str, ...]:
     """The standard candidates that the task can have, those that take no training first."""
-    return tuple(name for name in (*UNTUNED, *TUNED) if task.documents is not None or name not in NEED_DOCUMENTS)
+    return tuple(name for name in (*UNTUNED, *TUNED) if SITUATIONS[task].documents or name not in NEED_DOCUMENTS)
 
 
 EPOCHS = {"[training]": "epochs = 2"}

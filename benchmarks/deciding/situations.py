@@ -1,0 +1,35 @@
+"""What a team could say of each task before anything is measured: the questionnaire's answers. Needs no data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from groundtune.decision.advise import Degree, Situation
+
+
+def _texts(labelled: int, strictness: Degree) -> Situation:
+    return Situation(documents=False, facts_change="never", labelled=labelled, strictness=strictness)
+
+
+SITUATIONS: Mapping[str, Situation] = {
+    "viggo": _texts(320, "strict"),
+    "intents": _texts(320, "strict"),
+    "geo": _texts(320, "strict"),
+    "wikisplit": _texts(320, "some"),
+    "xquad": Situation(documents=True, facts_change="never", rare_facts=False, labelled=160, strictness="some"),
+    "handbook_qa": Situation(documents=True, facts_change="monthly", rare_facts=True, labelled=100, strictness="some"),
+    "firm_qa": Situation(documents=True, facts_change="monthly", rare_facts=True, labelled=100, strictness="some"),
+    "follow_ups": Situation(documents=True, facts_change="monthly", labelled=56, strictness="free"),
+    "firms": Situation(documents=True, facts_change="monthly", rare_facts=True, labelled=84, strictness="free"),
+    "pubmedqa": Situation(documents=True, facts_change="never", labelled=100, strictness="strict", language="specialised"),
+    "covidqa": Situation(documents=True, facts_change="never", labelled=90, strictness="strict", language="specialised"),
+    "defog": _texts(95, "strict"),
+    "e2e": _texts(270, "some"),
+    "copy": _texts(260, "strict"),
+    "shuffled": _texts(200, "strict"),
+    "unknowable": _texts(300, "strict"),
+}
+"""Task -> what is known of it; `documents` also says which candidates it has."""
+
+CONTROLS = ("copy", "shuffled", "unknowable")
+"""Trivial, without anything to learn, and too hard for everybody."""
