@@ -89,7 +89,7 @@ def run_cells(
 ) -> int:
     """Run the cells that `folder` does not hold yet, in order, and return how many are still missing.
 
-    Nothing begins after `minutes`; `after` is called when a cell has been kept. One that is held but not `current` is run again.
+    Nothing begins after `minutes`; `after` is called when a cell has been kept. What is held but not `current` is run again.
     """
     began = time.monotonic()
     held = kept(cells, folder)
@@ -217,6 +217,4 @@ def _read(path: Path, cell: Cell) -> Done:
     blank = Score(candidate=cell.candidate, item="", group="", kind="", fold=0, seed=cell.seed, answer="", metrics={})
     scores = tuple(replace(blank, **{**row, "usage": Usage(*row.get("usage", ()))}) for row in record["scores"])
     training = record.get("training", {})
-    return Done(
-        cell, scores, record["seconds"], record["pairs"], training, record.get("answering", 0.0), record.get("asked")
-    )
+    return Done(cell, scores, record["seconds"], record["pairs"], training, record.get("answering", 0.0), record.get("asked"))

@@ -179,7 +179,7 @@ def figures_of(done: Mapping[Cell, Done], metrics: Mapping[str, str]) -> dict[st
 
 
 def row_figures(before: Done, after: Done, *, metric: str) -> dict[str, Figure]:
-    """One row's columns, on the items of both. `beats_untuned` holds when the whole interval of the difference is above nothing."""
+    """One row's columns, on the items of both. `beats_untuned`: the whole interval of the difference is above nothing."""
     shared = {score.item for score in before.scores} & {score.item for score in after.scores}
     rows = {name: [row for row in done.scores if row.item in shared] for name, done in (("before", before), ("after", after))}
     table = score_table(rows, metric=metric)

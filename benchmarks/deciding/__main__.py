@@ -7,7 +7,8 @@ python -m benchmarks.deciding --list             # the cells in their order, and
 python -m benchmarks.deciding --figures          # no cell; table and figures from the cells that are here
 python -m benchmarks.deciding --report           # no cell and no data: the page and the drawings from the committed table
 
-A cell is one candidate, or one probe, on one task; each is kept as soon as it is done, so the command may be stopped at any time.
+A cell is one candidate, or one probe, on one task; each is kept as soon as it is done, so the command may be stopped at any
+time.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         held = kept(wanted, WORK)
         for cell in wanted:
-            state = "" if cell not in held else "done" if plan.current(known[cell.setting], held[cell]) else "done on fewer items"
+            state = (
+                "" if cell not in held else "done" if plan.current(known[cell.setting], held[cell]) else "done on fewer items"
+            )
             print(f"{cell.name:<44} {state}".rstrip())
         return 0
 

@@ -60,7 +60,9 @@ def _of_size(standings: Standings, n: int) -> dict[str, Figure]:
         figures[f"regret_mean_points_{task}_{n}"] = 100 * float(standings.regrets(OURS, task, n).mean())
         figures[f"inconclusive_share_{task}_{n}"] = float((standings.verdicts[task, n].kind == 2).mean())
     figures |= _gap(means, n)
-    as_good = [rule for rule, found in means.items() if rule not in (OURS, "highest mean") and found.mean() <= means[OURS].mean()]
+    as_good = [
+        rule for rule, found in means.items() if rule not in (OURS, "highest mean") and found.mean() <= means[OURS].mean()
+    ]
     figures[f"as_good_{n}"] = ", ".join(as_good) or "none"
     return figures
 
@@ -71,7 +73,10 @@ def _gap(means: Mapping[str, np.ndarray], n: int) -> dict[str, Figure]:
     fixed, ours = means[best], means[OURS]
     figures: dict[str, Figure] = {f"best_fixed_{n}": best, f"gap_points_{n}": 100 * float(fixed.mean())}
     if fixed.mean() < NEAR:
-        return figures | {f"gap_closed_share_{n}": None, f"gap_note_{n}": "no gap: the best fixed candidate loses under 2 points"}
+        return figures | {
+            f"gap_closed_share_{n}": None,
+            f"gap_note_{n}": "no gap: the best fixed candidate loses under 2 points",
+        }
     drawn = np.random.default_rng(0).integers(len(fixed), size=(RESAMPLES, len(fixed)))
     lost = fixed[drawn].sum(axis=1)
     shares = 1 - ours[drawn].sum(axis=1)[lost > 0] / lost[lost > 0]

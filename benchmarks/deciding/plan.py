@@ -45,9 +45,7 @@ def probes(task: LearningTask) -> tuple[str, ...]:
 
 def named(wanted: Sequence[str], among: Sequence[Cell]) -> list[Cell]:
     """The cells of these tasks (`viggo`), candidates of a task (`viggo-tuned`) or single cells (`viggo-tuned-0-part4`)."""
-    return [
-        cell for cell in among if not wanted or {cell.setting, f"{cell.setting}-{cell.candidate}", cell.name} & set(wanted)
-    ]
+    return [cell for cell in among if not wanted or {cell.setting, f"{cell.setting}-{cell.candidate}", cell.name} & set(wanted)]
 
 
 def run(cell: Cell, task: LearningTask) -> Done:

@@ -68,9 +68,7 @@ def _nearest(workspace: Workspace, setup: Setup, show: Progress | None) -> list[
         asked = [by_id[item] for item in fold.test]
         nearest = NearestAnswer(asked, neighbours_of(setup.workshop, [by_id[item] for item in fold.train]))
         scores += _answered(nearest, nearest.fingerprint, asked, workspace, setup, show)
-    return [
-        replace(score, metrics={**score.metrics, ANSWERABLE: float(bool(by_id[score.item].answers))}) for score in scores
-    ]
+    return [replace(score, metrics={**score.metrics, ANSWERABLE: float(bool(by_id[score.item].answers))}) for score in scores]
 
 
 def _constants(workspace: Workspace, setup: Setup, show: Progress | None) -> list[Score]:  # noqa: ARG001 - asks no model

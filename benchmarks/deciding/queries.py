@@ -1,7 +1,7 @@
 """sql_defog in one database: the seven schemas that load in SQLite, each table under its schema's name. Knows that data set.
 
-A task has one database, and tables of several schemas have the same name (`author`, `city`), so each becomes SCHEMA_TABLE in the
-data, in the questions' list of tables and in the accepted queries. A query that does not return the same as before is left out.
+A task has one database, and tables of several schemas have the same name (`author`, `city`), so each becomes SCHEMA_TABLE in
+the data, in the questions' list of tables and in the accepted queries. What does not return the same as before is left out.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def merged(data: Path, folder: Path) -> Path:
 
 
 def rows(data: Path, folder: Path) -> list[Row]:
-    """Questions, each with the tables of its schema; `folder` receives a database a schema, which the queries are held against."""
+    """Questions, each with the tables of its schema; in `folder` every query is run on its own schema and on all together."""
     database = Database(merged(data, folder))
     single, names = {}, {}
     for schema in SCHEMAS:

@@ -117,7 +117,9 @@ def firms_documents(data: Path, folder: Path) -> Path:
 
 def _pages(data: Path) -> list[tuple[str, Path]]:
     folders = sorted(path for path in (data / "datasets").iterdir() if (path / "md").is_dir())
-    return [(f"{_bare(firm.name)}-{path.stem.strip()}.md", path) for firm in folders for path in sorted((firm / "md").glob("*.md"))]
+    return [
+        (f"{_bare(firm.name)}-{path.stem.strip()}.md", path) for firm in folders for path in sorted((firm / "md").glob("*.md"))
+    ]
 
 
 def _bare(name: str) -> str:

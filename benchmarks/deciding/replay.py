@@ -1,7 +1,7 @@
 """Decisions replayed on stored scores: drawn items decide, others tell the truth. Knows arrays; fits nothing.
 
-Items are cut at random, by group, into a decision half and a truth half that never mix. The n items of a decision are the first n
-of the decision half in an order drawn by group, so n never exceeds that half. A choice costs its regret on the truth half.
+Items are cut at random, by group, into a decision half and a truth half that never mix. The n items of a decision are the first
+n of the decision half in an order drawn by group, so n never exceeds that half. A choice costs its regret on the truth half.
 """
 
 from __future__ import annotations

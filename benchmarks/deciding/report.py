@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.deciding.figures import AT, slug
 from benchmarks.deciding.replay import SIZES
@@ -25,12 +26,17 @@ LABELS = {OURS: "**Groundtune's verdict**", "always both": "always rag + tuned"}
 
 def table(figures: Mapping[str, Figure], n: int = AT) -> str:
     """Rules by regret at n items."""
+    count = figures.get(f"tasks_count_{n}", 0)
     lines = [
-        f"| rule, {n} questions, {figures.get(f'tasks_count_{n}', 0)} tasks | mean regret, points | 95th percentile | within 2 points of the best |",
+        f"| rule, {n} questions, {count} tasks | mean regret, points | 95th percentile | within 2 points of the best |",
         "|---|---|---|---|",
     ]
     for rule in RULES:
-        keys = (f"regret_mean_points_{slug(rule)}_{n}", f"regret_p95_points_{slug(rule)}_{n}", f"optimal_share_{slug(rule)}_{n}")
+        keys = (
+            f"regret_mean_points_{slug(rule)}_{n}",
+            f"regret_p95_points_{slug(rule)}_{n}",
+            f"optimal_share_{slug(rule)}_{n}",
+        )
         mean, worst, share = (figures.get(key) for key in keys)
         if isinstance(mean, float) and isinstance(worst, float) and isinstance(share, float):
             lines.append(f"| {LABELS.get(rule, rule)} | {mean:.1f} | {worst:.1f} | {100 * share:.0f} % |")
@@ -83,7 +89,7 @@ def draw_scores(figures: Mapping[str, Figure], path: Path = DRAWN / "deciding_ta
     _save(plt, drawn, path)
 
 
-def _plotting():
+def _plotting() -> Any:
     import matplotlib
 
     matplotlib.use("svg")
@@ -93,7 +99,7 @@ def _plotting():
     return plt
 
 
-def _save(plt, drawn, path: Path) -> None:
+def _save(plt: Any, drawn: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn.savefig(path, format="svg", metadata={"Date": None})
     plt.close(drawn)

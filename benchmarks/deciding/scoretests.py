@@ -1,4 +1,4 @@
-"""The score tests of `groundtune.evaluation.bounded` over many samples at once. Knows arrays; a test holds it to the original."""
+"""The score tests of `groundtune.evaluation.bounded` over many samples at once. Knows arrays; a test holds it to them."""
 
 from __future__ import annotations
 

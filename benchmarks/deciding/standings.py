@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -92,7 +92,7 @@ def probe_hits(standings: Standings) -> dict[str, tuple[str, str, bool]]:
     found = {}
     for name, one in standings.draws.items():
         means = one.scores.mean(axis=1)
-        whole = Draws(one.task, one.candidates, one.items, np.arange(len(one.items))[np.newaxis], np.array([len(one.items)]), one.scores)
+        whole = replace(one, order=np.arange(len(one.items))[np.newaxis], half=np.array([len(one.items)]))
         guessed = rules.probes(whole, len(one.items))
         if guessed is not None:
             choice, best = int(guessed[0]), int(means.argmax())

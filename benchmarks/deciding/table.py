@@ -60,7 +60,7 @@ class TaskTable:
 
 
 def write(cells: Iterable[Done], metrics: Mapping[str, str], *, path: Path = FILE) -> int:
-    """Write the rows of these cells, in place of what was there; returns their number. `metrics` are the tasks' primary ones."""
+    """Write the rows of these cells, in place of what was there; returns their number. `metrics`: task -> its primary one."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -133,7 +133,9 @@ def _task(task: str, columns: Mapping[str, NDArray[Any]], mine: NDArray[np.bool_
     answering: dict[Key, float] = {}
     training: dict[Key, float] = {}
     pairs: dict[Key, int] = {}
-    keys = list(zip(own["candidate"].tolist(), own["seed"].tolist(), np.round(own["rung"].astype(float), 6).tolist(), strict=True))
+    keys = list(
+        zip(own["candidate"].tolist(), own["seed"].tolist(), np.round(own["rung"].astype(float), 6).tolist(), strict=True)
+    )
     rows: dict[Key, list[int]] = {}
     for number, key in enumerate(keys):
         rows.setdefault(key, []).append(number)

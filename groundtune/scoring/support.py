@@ -35,7 +35,7 @@ def facts_recall(example: Example, answer: Answer) -> float | None:
 
 
 def fact_words(example: Example, answer: Answer) -> float | None:
-    """Share of the content words and numbers of the item's `facts` that the answer holds, 0 when it abstained; None without facts.
+    """Share of the words and numbers of the item's `facts` that the answer holds, 0 when it abstained; None without facts.
 
     A proxy where only supporting passages are known and no gold answer: it sees partial answers that `facts_recall` counts as
     nothing, asks for more than the question does, and rewards length, so bound that by `max_new_tokens`.
