@@ -58,12 +58,19 @@ def workspace(task: LearningTask, root: Path, *, candidates: str) -> Path:
         text = path.read_text(encoding="utf-8").replace('metric = "f1"', f'metric = "{task.metric}"', 1)
         path.write_text(text.replace("\n[access]", f"instruction = {json.dumps(task.instruction)}\n\n[access]", 1) + MARK)
     before, _, _ = path.read_text(encoding="utf-8").partition(MARK)
+    before = _at_home(before, root)
     sizes = {"test_questions": task.test, "train_questions": task.train, "max_new_tokens": task.max_new_tokens}
     for name, value in {**sizes, "folds": task.folds}.items():
         before = re.sub(rf"^{name} = .*\n", "", before, flags=re.MULTILINE)
         before = before.replace("[decision]\n", f"[decision]\n{name} = {value}\n", 1)
     path.write_text(before + MARK + candidates, encoding="utf-8")
     return root
+
+
+def _at_home(text: str, root: Path) -> str:
+    """The settings with the paths of a workspace that was moved to `root`."""
+    found = re.search(r'^questions = "(.+)/questions\.jsonl"', text, flags=re.MULTILINE)
+    return text.replace(found[1], root.resolve().as_posix()) if found else text
 
 
 MARK = "\n# --- rows of the benchmark ---\n"

@@ -150,10 +150,10 @@ def test_halves_share_no_group_and_hold_every_item(tmp_path: Path) -> None:
     codes = cut.codes(20)
     assert (codes[:, 0] == 0).all() and (np.diff(codes, axis=1) >= 0).all()
     assert all(codes[row].max() + 1 == len(set(groups[cut.drawn(20)[row]])) for row in range(40))
-    truth = cut.truth()
+    truth = cut.truth
     own = cut.scores[:, cut.order[3, cut.half[3] :]].mean(axis=1)
     assert truth[3] == pytest.approx(own)
-    assert (cut.regrets().min(axis=1) == 0).all()
+    assert (cut.regrets.min(axis=1) == 0).all()
 
 
 def test_a_clear_winner_is_chosen_and_costs_nothing(tmp_path: Path) -> None:

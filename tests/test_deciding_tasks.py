@@ -158,9 +158,10 @@ def test_what_teaches_most_comes_first() -> None:
     }
     cells = plan.cells(known)
     assert len(set(cells)) == len(cells)
-    first = (*probing.PROBES, *tasks_module.UNTUNED)
-    kinds = ["untuned" if cell.candidate in first else "rung" if cell.rung < 1 else cell.seed for cell in cells]
-    assert kinds == sorted(kinds, key=["untuned", 0, "rung", 1, 2].index)
+    kinds = ["rung" if cell.rung < 1 else cell.seed for cell in cells]
+    assert kinds == sorted(kinds, key=[0, "rung", 1, 2].index)
+    standard = [*probing.PROBES, *tasks_module.UNTUNED, *tasks_module.TUNED]
+    assert [(cell.setting, cell.candidate) for cell in cells[:18]] == [(name, one) for name in known for one in standard]
     assert [cell.name for cell in plan.named(["xquad-tuned"], cells)] == [
         "xquad-tuned-0", "xquad-tuned-0-part4", "xquad-tuned-1", "xquad-tuned-2",
     ]  # fmt: skip

@@ -19,8 +19,8 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.cells import kept, run_cells
-from benchmarks.deciding import plan, report, table
-from benchmarks.deciding.figures import figures_of, goals_of
+from benchmarks.deciding import features, plan, report, table
+from benchmarks.deciding.figures import figures_of, goals_of, minutes_of
 from benchmarks.deciding.standings import replay
 from benchmarks.deciding.tasks import tasks
 from benchmarks.harness import RESULTS, WORK, save
@@ -76,8 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_figures(*, draws: int) -> None:
-    began = time.monotonic()
-    figures = figures_of(replay(table.read(), count=draws))
+    began, tables = time.monotonic(), table.read()
+    features.write(tables)
+    figures = {**minutes_of(tables), **figures_of(replay(tables, count=draws))}
     save("deciding", {**figures, "replay_s": time.monotonic() - began}, goals_of(figures))
 
 

@@ -10,9 +10,12 @@ from scipy.stats import binomtest
 from benchmarks.deciding.replay import SIZES
 from benchmarks.deciding.rules import FIXED
 from benchmarks.deciding.standings import ENOUGH, NEAR, OURS, Standings, probe_hits
+from benchmarks.deciding.table import TaskTable
+from benchmarks.deciding.tasks import TUNED, UNTUNED
 from benchmarks.deciding.verdicts import KINDS
 from benchmarks.harness import Figure, Goal, goal
 
+CANDIDATES = (*UNTUNED, *TUNED)
 AT = 100
 """Items of the decision that goals are set for."""
 RESAMPLES = 10_000
@@ -103,6 +106,14 @@ def _probes(standings: Standings) -> dict[str, Figure]:
         "probes_hit_high": float(found.high),
         **{f"probes_name_{task}": named for task, (named, _, _) in hits.items()},
     }
+
+
+def minutes_of(tables: Mapping[str, TaskTable]) -> dict[str, Figure]:
+    """Cells of the table, and what they took: of a cell that went on after a break, the last call's answering."""
+    training = sum(sum(table.training.values()) for table in tables.values())
+    answering = sum(seconds for table in tables.values() for key, seconds in table.answering.items() if key[0] in CANDIDATES)
+    cells = sum(key[0] in CANDIDATES for table in tables.values() for key in table.values)
+    return {"cells_count": cells, "minutes_training": training / 60, "minutes_answering": answering / 60}
 
 
 def goals_of(figures: Mapping[str, Figure]) -> list[Goal]:

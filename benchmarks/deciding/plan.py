@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks import learning
 from benchmarks.cells import Cell, Done, measure
 from benchmarks.deciding.probing import PROBES, measure_probe
-from benchmarks.deciding.tasks import TUNED, UNTUNED, applicable
+from benchmarks.deciding.tasks import TUNED, applicable
 from benchmarks.learning_tasks import LearningTask, workspace
 
 RUNGS = (1 / 4, 1 / 16)
@@ -19,11 +19,9 @@ ENOUGH = 16
 
 
 def cells(tasks: Mapping[str, LearningTask]) -> list[Cell]:
-    """Everything that needs no training, task by task; each task's tuned candidates; the rungs; then further seeds."""
+    """Task by task what needs no training and then what does, with one seed; the rungs; then further seeds."""
     return [
-        *(Cell(name, probe) for name, task in tasks.items() for probe in probes(task)),
-        *(Cell(name, one) for name, task in tasks.items() for one in applicable(task.name) if one in UNTUNED),
-        *(Cell(name, one) for name, task in tasks.items() for one in _tuned(task)),
+        *(Cell(name, one) for name, task in tasks.items() for one in (*probes(task), *applicable(name))),
         *(
             Cell(name, one, rung=rung)
             for rung in RUNGS

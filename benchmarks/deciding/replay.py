@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -41,16 +42,17 @@ class Draws:
         """Most items that every draw can decide on."""
         return int(self.half.min())
 
+    @cached_property
     def truth(self) -> Array:
         """[draw, candidate] Mean over the truth half."""
         kept = np.arange(self.order.shape[1]) >= self.half[:, np.newaxis]
         chosen = self.scores[:, self.order]
         return np.asarray(((chosen * kept).sum(axis=2) / kept.sum(axis=1)).T)
 
+    @cached_property
     def regrets(self) -> Array:
         """[draw, candidate] The best candidate's truth less this one's."""
-        truth = self.truth()
-        return np.asarray(truth.max(axis=1, keepdims=True) - truth)
+        return np.asarray(self.truth.max(axis=1, keepdims=True) - self.truth)
 
     def drawn(self, n: int) -> Codes:
         """[draw, n] Places in `items`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from benchmarks.deciding.features import features_of
 from benchmarks.deciding.probing import ANSWERABLE, CONTEXT, GOLD, HELD, NEAREST
 from benchmarks.deciding.replay import Draws, constants
 from benchmarks.deciding.table import RELAXED, Array, Codes, TaskTable
@@ -15,7 +16,6 @@ from groundtune.decision.advise import Situation, advise
 FALLBACK = {"rag": "prompt", "rag_tuned": "tuned"}
 """What stands for a retrieving candidate where there are no documents."""
 FIXED = {"always prompt": "prompt", "always rag": "rag", "always tuned": "tuned", "always both": "rag_tuned"}
-FEATURES = ("documents", "training pairs", "prompt tokens", "graded metric")
 PROBES_ALONE = "probes alone"
 _ORDER = ("rag_tuned", "tuned", "few_shot", "rag", "prompt")
 """Of candidates that the probes expect to be alike, the first: what learns most has most room above what was expected."""
@@ -36,7 +36,7 @@ def folk(draws: Draws) -> Codes:
 
 
 def at_random(draws: Draws, *, seed: int = 0) -> Codes:
-    return np.random.default_rng([seed, 7]).integers(len(draws.candidates), size=len(draws.order))
+    return np.asarray(np.random.default_rng([seed, 7]).integers(len(draws.candidates), size=len(draws.order)))
 
 
 def best_seen(draws: Draws, n: int) -> Codes:
@@ -56,7 +56,7 @@ def probes(draws: Draws, n: int) -> Codes | None:
         return None
     found = expected(draws.task, draws.items[draws.drawn(n)], draws.candidates, constants(draws, n))
     order = [draws.candidates.index(name) for name in _ORDER if name in draws.candidates]
-    return np.asarray(order)[found[:, order].argmax(axis=1)]
+    return np.asarray(np.array(order)[found[:, order].argmax(axis=1)])
 
 
 def expected(task: TaskTable, items: Codes, candidates: Sequence[str], constant: Array) -> Array:
@@ -91,19 +91,16 @@ def _filled(rows: Array, otherwise: float) -> Array:
     return np.where(seen, rows, means)
 
 
-def features(draws: Draws) -> Array:
-    """[feature] What is known of a task before anything is tried."""
-    task = draws.task
-    pairs = [task.pairs.get((name, 0, 1.0), 0) for name in draws.candidates]
-    tokens = task.tokens["prompt", 0, 1.0][:, 0].mean()
-    binary = np.isin(draws.scores, (0.0, 1.0)).all()
-    return np.array([float("rag" in draws.candidates), float(max(pairs)), float(tokens), float(not binary)])
+def features(task: TaskTable) -> Array:
+    """[feature] Documents, training pairs, prompt tokens and a graded metric."""
+    known = features_of(task)
+    return np.array([known.documents, known.training_pairs, known.prompt_tokens, known.graded], dtype=np.float64)
 
 
 def grown(draws: Mapping[str, Draws]) -> dict[str, Codes]:
     """Task -> the choice of the best depth-2 tree on the features of all the other tasks."""
     names, options = list(draws), _ORDER
-    known = {name: features(one) for name, one in draws.items()}
+    known = {name: features(one.task) for name, one in draws.items()}
     losses = {name: _losses(one, options) for name, one in draws.items()}
     found = {}
     for name in names:

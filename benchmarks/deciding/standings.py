@@ -36,7 +36,7 @@ class Standings:
 
     def regrets(self, rule: str, task: str, n: int) -> Array:
         """[draw]"""
-        rows = self.draws[task].regrets()
+        rows = self.draws[task].regrets
         return np.asarray(rows[np.arange(len(rows)), self.chosen[rule, task, n]])
 
     def tasks(self, n: int) -> list[str]:

@@ -56,7 +56,8 @@ class TaskTable:
     def shared(self, candidates: Collection[str]) -> NDArray[np.bool_]:
         """[item] Whether all of them were scored on it, with the first seed and all pairs."""
         rows = [self.of(name) for name in candidates]
-        return np.isfinite(np.array([np.full(len(self.items), np.nan) if row is None else row for row in rows])).all(axis=0)
+        values = np.array([np.full(len(self.items), np.nan) if row is None else row for row in rows])
+        return np.asarray(np.isfinite(values).all(axis=0))
 
 
 def write(cells: Iterable[Done], metrics: Mapping[str, str], *, path: Path = FILE) -> int:

@@ -124,4 +124,4 @@ def _above(values: Array, codes: Codes, least: Array) -> Flags:
 def _first(keys: Array, rank: Codes) -> Codes:
     """[sample] Where the key is least, the cheapest of equals."""
     tied = keys == keys.min(axis=1, keepdims=True)
-    return np.where(tied, rank, keys.shape[1]).argmin(axis=1)
+    return np.asarray(np.where(tied, rank, keys.shape[1]).argmin(axis=1))
