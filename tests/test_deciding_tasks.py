@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -240,3 +241,11 @@ def test_sizes_of_a_workspace_follow_the_task(tmp_path: Path, fake: LearningTask
     with Workspace.open(root) as workspace:
         task = set_up(workspace, names=["prompt"]).task
     assert [len(fold.test) for fold in task.folds] == [3, 3] and task.metric == "f1"
+
+
+def test_a_workspace_that_was_moved_is_at_home(tmp_path: Path, fake: LearningTask) -> None:
+    shutil.move(tmp_path / "tasks" / "xquad", tmp_path / "elsewhere")
+    root = plan.workspace(fake, tmp_path / "elsewhere", candidates="")
+    with Workspace.open(root) as workspace:
+        assert workspace.questions == (root / "questions.jsonl").resolve()
+        assert set_up(workspace, names=["rag"]).candidates

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import binomtest
 
-from benchmarks.deciding.replay import SIZES
+from benchmarks.deciding.replay import SIZES, Draws
 from benchmarks.deciding.rules import FIXED
 from benchmarks.deciding.standings import ENOUGH, NEAR, OURS, Standings, probe_hits
 from benchmarks.deciding.table import TaskTable
@@ -38,6 +38,7 @@ def figures_of(standings: Standings, *, sizes: Sequence[int] = SIZES) -> dict[st
         figures |= {f"items_{name}": len(one.items), f"largest_n_{name}": one.largest, f"metric_{name}": one.task.metric}
         figures |= {f"score_{name}_{candidate}": float(mean) for candidate, mean in zip(one.candidates, means, strict=True)}
         figures[f"best_{name}"] = one.candidates[int(means.argmax())]
+        figures |= _rungs(one)
     return figures | _probes(standings)
 
 
@@ -68,6 +69,16 @@ def _of_size(standings: Standings, n: int) -> dict[str, Figure]:
     ]
     figures[f"as_good_{n}"] = ", ".join(as_good) or "none"
     return figures
+
+
+def _rungs(draws: Draws) -> dict[str, Figure]:
+    """Scores of candidates that learned from a part of the pairs, on the same items."""
+    found = {key: row[draws.items] for key, row in draws.task.values.items() if key[0] in TUNED and key[1] == 0 and key[2] < 1}
+    return {
+        f"score_{draws.task.task}_{candidate}_part{round(1 / rung)}": float(row.mean())
+        for (candidate, _, rung), row in found.items()
+        if np.isfinite(row).all()
+    }
 
 
 def _gap(means: Mapping[str, np.ndarray], n: int) -> dict[str, Figure]:

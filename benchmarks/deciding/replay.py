@@ -89,7 +89,7 @@ def decide(draws: Draws, n: int, *, margin: float = MARGIN, seed: int = 0) -> Ve
     return verdicts(
         np.moveaxis(draws.scores[:, drawn], 0, 1),
         draws.codes(n),
-        costs=costs(draws.task, draws.candidates),
+        costs=costs(draws),
         floors=floors(draws, n, margin=margin),
         margin=margin,
         seed=seed,
@@ -109,9 +109,9 @@ def constants(draws: Draws, n: int) -> Array:
     return np.asarray(np.nan_to_num(np.array(rows))[:, draws.drawn(n)].mean(axis=2).max(axis=0))
 
 
-def costs(task: TaskTable, candidates: Sequence[str]) -> Array:
+def costs(draws: Draws) -> Array:
     """[candidate] Seconds of an answer: from its tokens at the pace above, or as measured where a cell has no tokens."""
-    tokens = [np.nanmean(task.tokens[name, 0, 1.0], axis=0) for name in candidates]
+    tokens = [draws.task.tokens[name, 0, 1.0][draws.items].mean(axis=0) for name in draws.candidates]
     if all(read > 0 for read, _ in tokens):
         return np.array([read / READ + written / WRITE for read, written in tokens])
-    return np.array([task.answering[name, 0, 1.0] for name in candidates])
+    return np.array([draws.task.answering[name, 0, 1.0] for name in draws.candidates])

@@ -24,6 +24,12 @@ RULES = (
 LABELS = {OURS: "**Groundtune's verdict**", "always both": "always rag + tuned"}
 
 
+DRAWINGS = {
+    "deciding_regret.svg": "Mean regret of every rule against the number of questions that the decision sees",
+    "deciding_tasks.svg": "Mean score of every candidate on every task",
+}
+
+
 def table(figures: Mapping[str, Figure], n: int = AT) -> str:
     """Rules by regret at n items."""
     count = figures.get(f"tasks_count_{n}", 0)
@@ -49,7 +55,8 @@ def write_page(figures: Mapping[str, Figure], path: Path = PAGE) -> None:
     _, _, after = rest.partition(END)
     missing = figures.get("tasks_missing")
     said = f"\n\nNot complete yet, and left out: {missing}." if missing else ""
-    path.write_text(f"{before}{BEGIN}\n\n{table(figures)}{said}\n\n{END}{after}", encoding="utf-8")
+    shown = "\n\n".join(f"![{about}](figures/{name})" for name, about in DRAWINGS.items())
+    path.write_text(f"{before}{BEGIN}\n\n{table(figures)}{said}\n\n{shown}\n\n{END}{after}", encoding="utf-8")
 
 
 def draw_regrets(figures: Mapping[str, Figure], path: Path = DRAWN / "deciding_regret.svg") -> None:

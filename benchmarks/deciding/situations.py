@@ -25,7 +25,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "geo": _texts(320, "strict"),
     "covidqa": Situation(documents=True, facts_change="never", labelled=90, strictness="strict", language="specialised"),
     "defog": _texts(95, "strict"),
-    "follow_ups": Situation(documents=True, facts_change="monthly", labelled=56, strictness="free"),
+    "follow_ups": Situation(documents=True, facts_change="monthly", labelled=48, strictness="free"),
     "wikisplit": _texts(320, "some"),
     "unknowable": _texts(300, "strict"),
 }

@@ -1,4 +1,7 @@
-"""The table of per-item scores: from cells to one Parquet file without any text, and back to arrays. Compares nothing."""
+"""The table of per-item scores: from cells to one Parquet file without any text, and back to arrays. Compares nothing.
+
+Of the constant answers only scores above 0 are kept; what is not there is 0.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ def rows_of(done: Done, metric: str) -> Iterator[dict[str, Any]]:
     for score in done.scores:
         measured = score.metrics
         if cell.candidate == CONSTANTS:
-            found = dict(measured)
+            found = {name: value for name, value in measured.items() if value > 0}
         else:
             found = {cell.candidate: measured[metric]} if metric in measured else {}
             if cell.candidate == GOLD and found:

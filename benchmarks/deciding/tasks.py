@@ -46,7 +46,7 @@ def _own() -> tuple[LearningTask, ...]:
         ),
         LearningTask(
             "follow_ups", "rouge_l", readings.follow_ups, "qa_mtrag", documents=readings.follow_up_documents,
-            train=56, settings=SHORT, max_new_tokens=96,
+            train=48, settings=SHORT, max_new_tokens=96,
             instruction="Answer the last message of the conversation in one to three sentences.",
         ),
         LearningTask(
