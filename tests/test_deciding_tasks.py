@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ import pytest
 
 from benchmarks import learning
 from benchmarks.cells import Cell, kept, part_of, run_cells
-from benchmarks.deciding import plan, probing, queries, readings, texts
+from benchmarks.deciding import __main__ as command
+from benchmarks.deciding import features, plan, probing, queries, readings, report, table, texts
 from benchmarks.deciding import tasks as tasks_module
 from benchmarks.deciding.situations import CONTROLS, SITUATIONS
 from benchmarks.learning_tasks import LearningTask
@@ -249,3 +251,24 @@ def test_a_workspace_that_was_moved_is_at_home(tmp_path: Path, fake: LearningTas
     with Workspace.open(root) as workspace:
         assert workspace.questions == (root / "questions.jsonl").resolve()
         assert set_up(workspace, names=["rag"]).candidates
+
+
+def test_one_command_fills_the_table_and_another_reports_without_data(
+    tmp_path: Path, fake: LearningTask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "tasks", lambda: {"xquad": fake})
+    for module, name, place in (
+        (command, "WORK", tmp_path), (command, "RESULTS", tmp_path), (table, "FILE", tmp_path / "deciding.parquet"),
+        (features, "FILE", tmp_path / "features.csv"), (report, "PAGE", tmp_path / "deciding.md"), (report, "DRAWN", tmp_path),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, place)
+    assert command.main(["--cells", "xquad-prompt", "xquad-constants", "--draws", "4"]) == 0
+    assert json.loads((tmp_path / "deciding.json").read_text())["tasks_missing"].endswith("unknowable: prompt, few_shot, tuned")
+    assert "xquad,True,19," in (tmp_path / "features.csv").read_text()
+    assert command.main(["--list", "--cells", "xquad"]) == 0
+    listed = capsys.readouterr().out
+    assert re.search(r"^xquad-prompt-0 +done$", listed, re.M) and re.search(r"^xquad-tuned-0$", listed, re.M)
+    put(tmp_path / "deciding.md", f"{report.BEGIN}{report.END}")
+    monkeypatch.setattr(command, "tasks", lambda: pytest.fail("the report needs no data"))
+    assert command.main(["--report", "--draws", "4"]) == 0
+    assert "left out" in (tmp_path / "deciding.md").read_text() and (tmp_path / "deciding_tasks.svg").exists()

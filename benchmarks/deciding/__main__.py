@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.report:
         write_figures(draws=options.draws)
         figures = json.loads((RESULTS / "deciding.json").read_text(encoding="utf-8"))
-        report.write_page(figures)
-        report.draw_regrets(figures)
-        report.draw_scores(figures)
+        report.write_page(figures, report.PAGE)
+        report.draw_regrets(figures, report.DRAWN / "deciding_regret.svg")
+        report.draw_scores(figures, report.DRAWN / "deciding_tasks.svg")
         return 0
     known = tasks()
     everything = plan.cells(known)
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def write() -> None:
         done = kept(everything, WORK).values()
-        table.write(done, {name: task.metric for name, task in known.items()})
+        table.write(done, {name: task.metric for name, task in known.items()}, path=table.FILE)
 
     if not options.figures:
         run_cells(
@@ -76,10 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_figures(*, draws: int) -> None:
-    began, tables = time.monotonic(), table.read()
-    features.write(tables)
+    began, tables = time.monotonic(), table.read(table.FILE)
+    features.write(tables, path=features.FILE)
     figures = {**minutes_of(tables), **figures_of(replay(tables, count=draws))}
-    save("deciding", {**figures, "replay_s": time.monotonic() - began}, goals_of(figures))
+    save("deciding", {**figures, "replay_s": time.monotonic() - began}, goals_of(figures), folder=RESULTS)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def features_of(task: TaskTable) -> Features:
     )
 
 
-def write(tables: Mapping[str, TaskTable], *, path: Path = FILE) -> None:
+def write(tables: Mapping[str, TaskTable], *, path: Path) -> None:
     """One row a task."""
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, [field.name for field in fields(Features)], lineterminator="\n")

@@ -49,7 +49,7 @@ def table(figures: Mapping[str, Figure], n: int = AT) -> str:
     return "\n".join(lines)
 
 
-def write_page(figures: Mapping[str, Figure], path: Path = PAGE) -> None:
+def write_page(figures: Mapping[str, Figure], path: Path) -> None:
     """Put the table in its place on the page."""
     before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -59,7 +59,7 @@ def write_page(figures: Mapping[str, Figure], path: Path = PAGE) -> None:
     path.write_text(f"{before}{BEGIN}\n\n{table(figures)}{said}\n\n{shown}\n\n{END}{after}", encoding="utf-8")
 
 
-def draw_regrets(figures: Mapping[str, Figure], path: Path = DRAWN / "deciding_regret.svg") -> None:
+def draw_regrets(figures: Mapping[str, Figure], path: Path) -> None:
     """Mean regret of every rule against the number of questions."""
     plt = _plotting()
     drawn, axis = plt.subplots(figsize=(7, 4), layout="constrained")
@@ -79,7 +79,7 @@ def draw_regrets(figures: Mapping[str, Figure], path: Path = DRAWN / "deciding_r
     _save(plt, drawn, path)
 
 
-def draw_scores(figures: Mapping[str, Figure], path: Path = DRAWN / "deciding_tasks.svg") -> None:
+def draw_scores(figures: Mapping[str, Figure], path: Path) -> None:
     """Every candidate's score on every task that is complete."""
     plt = _plotting()
     names = [name for name in SITUATIONS if f"best_{name}" in figures]

@@ -63,7 +63,7 @@ class TaskTable:
         return np.asarray(np.isfinite(values).all(axis=0))
 
 
-def write(cells: Iterable[Done], metrics: Mapping[str, str], *, path: Path = FILE) -> int:
+def write(cells: Iterable[Done], metrics: Mapping[str, str], *, path: Path) -> int:
     """Write the rows of these cells, in place of what was there; returns their number. `metrics`: task -> its primary one."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -115,7 +115,7 @@ def rows_of(done: Done, metric: str) -> Iterator[dict[str, Any]]:
             }
 
 
-def read(path: Path = FILE) -> dict[str, TaskTable]:
+def read(path: Path) -> dict[str, TaskTable]:
     """Every task of the file; none when there is no file."""
     from pyarrow import parquet
 
