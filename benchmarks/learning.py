@@ -66,7 +66,7 @@ def tasks() -> dict[str, LearningTask]:
             instruction="Split the sentence into two shorter ones that say the same, with <::::> between them.",
         ),
         LearningTask(
-            "xquad", "f1", xquad, "qa_xquad", documents=xquad_documents, train=160,
+            "xquad", "f1", xquad, "qa_xquad", documents=xquad_documents, train=120,
             settings={**epochs, "[retrieval]": "k = 2", "[chunking]": "tokens = 120"},
         ),
         LearningTask(

@@ -41,7 +41,7 @@ class LearningTask:
     """Further tables of groundtune.toml -> their lines."""
     max_new_tokens: int = 48
     test: int = 200
-    train: int = 320
+    train: int = 160
     folds: int = 3
     """Of a task with fewer questions than a sealed test needs."""
 
@@ -95,18 +95,18 @@ def viggo(data: Path) -> list[Row]:
             {"id": digest(one["ref"] + one["mr"]), "question": one["ref"], "answers": [one["mr"]], "group": digest(one["mr"])}
             for one in csv.DictReader(file)
         ]
-    return drawn(list({row["id"]: row for row in rows}.values()), 700)
+    return drawn(list({row["id"]: row for row in rows}.values()), 1100)
 
 
 def intents(data: Path) -> list[Row]:
-    return convert_intents.convert(data, size=800)
+    return convert_intents.convert(data, size=1100)
 
 
 def wikisplit(data: Path) -> list[Row]:
     """A long sentence -> the same in two short ones."""
     pairs = [line.split("\t") for line in (data / "test.tsv").read_text(encoding="utf-8").splitlines()]
     rows = [{"id": digest(one[0]), "question": one[0], "answers": [one[1].strip()]} for one in pairs if len(one) == 2]
-    return drawn(list({row["id"]: row for row in rows}.values()), 700)
+    return drawn(list({row["id"]: row for row in rows}.values()), 1100)
 
 
 def geo(data: Path) -> list[Row]:
@@ -154,7 +154,7 @@ def geo_schema(data: Path) -> str:
 
 def xquad(data: Path) -> list[Row]:
     """Questions about paragraphs; a paragraph is a document, and its questions stay together."""
-    return drawn([row for article in xquad_paragraphs(data) for rows, _, _ in article for row in rows], 700)
+    return drawn([row for article in xquad_paragraphs(data) for rows, _, _ in article for row in rows], 1190)
 
 
 def xquad_documents(data: Path, folder: Path) -> Path:

@@ -82,18 +82,27 @@ def test_turns_bring_their_history_and_unanswerable_ones_no_answer(tmp_path: Pat
         assert evidence["quote"] in (folder / evidence["document"]).read_text()
 
 
-def test_firms_answer_with_their_supporting_facts(tmp_path: Path) -> None:
-    put(tmp_path / "datasets" / "Acme Works" / "md" / "Leave Policy.md", "# Leave\n\nThirty days.\n")
-    facts = json.dumps([{"filename": "Leave Policy.md", "text": "Thirty  days."}, {"filename": "gone.md", "text": "Or more."}])
-    doubled = facts.replace('"', '""')
-    put(
-        tmp_path / "datasets" / "queries.csv",
-        f'Enterprise Name,Query Type,Query,Supporting Facts\nAcme Works,Boolean,How long?,"{doubled}"\n',
-    )
+def test_firms_answer_with_their_supporting_facts_and_quote_the_page(tmp_path: Path) -> None:
+    page = "# Leave\n\nEvery member of staff has thirty days of leave.\n\nAsk your manager first.\n"
+    put(tmp_path / "datasets" / "Acme Works" / "md" / "Leave Policy.md", page)
+    told = [
+        ("Leave Policy.md", "Staff  have thirty days of leave."),
+        ("Leave Policy.md", "Dogs bark."),
+        ("gone.md", "Or more."),
+    ]
+    queries_of = {"How long?": told, "Who barks?": told[1:]}
+    lines = ["Enterprise Name,Query Type,Query,Supporting Facts"]
+    for question, facts in queries_of.items():
+        doubled = json.dumps([{"filename": name, "text": text} for name, text in facts]).replace('"', '""')
+        lines.append(f'Acme Works,Boolean,{question},"{doubled}"')
+    put(tmp_path / "datasets" / "queries.csv", "\n".join(lines) + "\n")
     (row,) = readings.firms(tmp_path)
-    assert (row["answers"], row["facts"]) == (["Thirty days. Or more."], ["Thirty days.", "Or more."])
+    assert row["facts"] == ["Staff have thirty days of leave.", "Dogs bark.", "Or more."]
+    assert row["answers"] == [" ".join(row["facts"])]
     folder = readings.firms_documents(tmp_path, tmp_path / "documents")
-    assert [one["document"] for one in row["evidence"]] == [path.name for path in folder.iterdir()]
+    (written,) = folder.iterdir()
+    quote = "Every member of staff has thirty days of leave."
+    assert row["evidence"] == [{"document": written.name, "quote": quote}] and quote in written.read_text()
 
 
 def test_abstracts_and_papers_are_quoted_as_they_stand(tmp_path: Path) -> None:
@@ -166,7 +175,7 @@ def test_what_teaches_most_comes_first() -> None:
     standard = [*probing.PROBES, *tasks_module.UNTUNED, *tasks_module.TUNED]
     assert [(cell.setting, cell.candidate) for cell in cells[:18]] == [(name, one) for name in known for one in standard]
     assert [cell.name for cell in plan.named(["xquad-tuned"], cells)] == [
-        "xquad-tuned-0", "xquad-tuned-0-part4", "xquad-tuned-1", "xquad-tuned-2",
+        "xquad-tuned-0", "xquad-tuned-0-part4", "xquad-tuned-0-part16", "xquad-tuned-1", "xquad-tuned-2",
     ]  # fmt: skip
     assert [cell.name for cell in plan.named(["firms-tuned-0-part4"], cells)] == ["firms-tuned-0-part4"]
 

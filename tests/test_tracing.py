@@ -104,6 +104,19 @@ def test_weights_name_what_they_learned(firm: Path, weights: str) -> None:
     assert (len(few.nodes), few.left_out) == (3, len(up.nodes) - 3)
 
 
+def test_weights_that_went_on_from_others_name_them(tmp_path: Path) -> None:
+    root = write_firm(tmp_path)
+    with (root / "groundtune.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[candidates.further]\nbase = "tuned"\ntuning = { start = "tuned", epochs = 1 }\n')
+    made = groundtune.train("further", root=root).weights
+    up = groundtune.lineage(made, root=root, principals=STAFF).came_from
+    (before,) = (node for node in up.nodes if node.kind == "weights")
+    assert before.relation == "tuned further from"
+    assert "example:kettle-1" in names(before)
+    down = groundtune.lineage(before.id, root=root, principals=STAFF).led_to
+    assert path_to(down, f"weights:{made}") == ["tuned further into"]
+
+
 def test_what_may_not_be_read_is_not_named(firm: Path) -> None:
     """To staff the board's plans, and whatever came out of them, do not exist; a stranger is told nothing at all."""
     plans = "board/plans.md"

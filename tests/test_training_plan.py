@@ -87,3 +87,22 @@ def test_only_what_is_tuned_can_be_planned(tmp_path: Path) -> None:
     root = write_firm(tmp_path)
     with pytest.raises(UsageError, match="rag: it has no tuning"):
         groundtune.plan(["rag", "tuned"], root=root)
+
+
+def test_what_comes_before_is_counted(tmp_path: Path) -> None:
+    root = write_firm(tmp_path)
+    tables = """
+[candidates.further]
+base = "tuned"
+tuning = { start = "tuned" }
+
+[candidates.again]
+base = "tuned"
+tuning = { start = "further", sweep_minutes = 2 }
+"""
+    with (root / "groundtune.toml").open("a", encoding="utf-8") as file:
+        file.write(tables)
+    plain, further, again = groundtune.plan(("tuned", "further", "again"), root=root)
+    assert plain.first_seconds == 0
+    assert further.first_seconds == pytest.approx(plain.seconds)
+    assert again.first_seconds == pytest.approx(120 + further.first_seconds + further.seconds)

@@ -14,7 +14,7 @@ RUNGS = (1 / 4, 1 / 16)
 """Shares of the training pairs that tuned candidates learn from besides all of them."""
 SEEDS = (1, 2)
 """Further training seeds."""
-ENOUGH = 16
+ENOUGH = 10
 """Training questions of the smallest rung."""
 
 

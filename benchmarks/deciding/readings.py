@@ -6,13 +6,14 @@ import csv
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import convert_handbook
 from benchmarks.learning_tasks import Row, digest, drawn
 from groundtune.company import Company, Knobs, generate, write
+from groundtune.scoring.support import content
 
 # --- a handbook ---------------------------------------------------------------------------------------------------------
 
@@ -90,8 +91,13 @@ def _passage(context: Mapping[str, Any]) -> str:
 
 
 def firms(data: Path) -> list[Row]:
-    """Queries with supporting facts and no gold answers: the facts stand for the answer, a proxy."""
+    """Queries with supporting facts and no gold answers: the facts stand for the answer, a proxy.
+
+    Most facts are told in other words than the page's, so the evidence is the page's passage that holds most of a fact's words;
+    a fact of which none holds half has no evidence, and a query without any is left out.
+    """
     held = {name.casefold(): name for name, _ in _pages(data)}
+    texts = {name: _blocks(path.read_text(encoding="utf-8")) for name, path in _pages(data)}
     rows: dict[str, Row] = {}
     (table,) = (data / "datasets").glob("*.csv")
     with table.open(encoding="utf-8-sig", newline="") as file:
@@ -100,7 +106,9 @@ def firms(data: Path) -> list[Row]:
             said = list(dict.fromkeys(text for fact in facts if (text := " ".join(fact["text"].split()))))
             pages = [held.get(f"{firm}-{Path(fact['filename']).stem.strip()}.md".casefold()) for fact in facts]
             found = [
-                {"document": page, "quote": fact["text"]} for page, fact in zip(pages, facts, strict=True) if page is not None
+                {"document": page, "quote": quote}
+                for page, fact in zip(pages, facts, strict=True)
+                if page is not None and (quote := _nearest(fact["text"], texts[page]))
             ]
             if said and found:
                 question = f"{row['Enterprise Name'].strip()}: {row['Query'].strip()}"
@@ -109,6 +117,20 @@ def firms(data: Path) -> list[Row]:
                     "evidence": found, "kind": row["Query Type"].lower(),
                 }  # fmt: skip
     return drawn(list(rows.values()), 600)
+
+
+SHARE = 0.5
+"""Of a fact's content words, those that its passage must hold."""
+
+
+def _nearest(fact: str, blocks: Sequence[str]) -> str:
+    words = content(fact)
+    found = max(blocks, key=lambda block: len(words & content(block)))
+    return found if len(words & content(found)) >= SHARE * len(words) else ""
+
+
+def _blocks(page: str) -> list[str]:
+    return [block.strip() for block in re.split(r"\n\s*\n", page) if block.strip()]
 
 
 def firms_documents(data: Path, folder: Path) -> Path:

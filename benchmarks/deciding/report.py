@@ -75,7 +75,8 @@ def draw_regrets(figures: Mapping[str, Figure], path: Path) -> None:
     axis.set_xlabel("questions that the decision sees")
     axis.set_ylabel("mean regret, points of the metric")
     axis.set_ylim(bottom=0)
-    drawn.legend(loc="outside right upper", frameon=False)
+    if axis.lines:
+        drawn.legend(loc="outside right upper", frameon=False)
     _save(plt, drawn, path)
 
 

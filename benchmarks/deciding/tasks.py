@@ -69,18 +69,18 @@ def _own() -> tuple[LearningTask, ...]:
             instruction="Write the SQLite query that answers the question.",
         ),
         LearningTask(
-            "e2e", "chrf", texts.descriptions, "fmt_e2e_nlg", train=270, settings=EPOCHS, max_new_tokens=64,
+            "e2e", "chrf", texts.descriptions, "fmt_e2e_nlg", settings=EPOCHS, max_new_tokens=64,
             instruction="Describe the restaurant in one or two sentences that say everything.",
         ),
         LearningTask(
-            "copy", "exact_match", texts.copied, "fmt_e2e_nlg", train=260, settings=EPOCHS, max_new_tokens=80,
+            "copy", "exact_match", texts.copied, "fmt_e2e_nlg", settings=EPOCHS, max_new_tokens=80,
             instruction="Repeat the input exactly as it is.",
         ),
         LearningTask(
-            "shuffled", "label_accuracy", texts.permuted, "cs_bitext_intents", train=200, settings=EPOCHS, max_new_tokens=16,
+            "shuffled", "label_accuracy", texts.permuted, "cs_bitext_intents", settings=EPOCHS, max_new_tokens=16,
         ),
         LearningTask(
-            "unknowable", "exact_match", texts.unknowable, "cs_bitext_intents", train=320, settings=EPOCHS, max_new_tokens=8,
+            "unknowable", "exact_match", texts.unknowable, "cs_bitext_intents", settings=EPOCHS, max_new_tokens=8,
             instruction="Give the ticket number.",
         ),
     )  # fmt: skip

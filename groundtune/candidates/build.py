@@ -171,6 +171,7 @@ def tune(
         withheld=pairs.withheld,
         dataset=pairs.dataset,
         problems=pairs.problems,
+        start=start,
     )
 
 

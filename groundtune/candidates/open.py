@@ -97,10 +97,13 @@ def answer_name(id: str) -> str:
 
 
 def remember_weights(workspace: Workspace, made: Weights) -> None:
-    """Register weights with their audience, and their lineage: weights <- documents whose text or answers they learned.
+    """Register weights with their audience, and their lineage: weights <- documents whose text or answers they learned,
+    <- dataset, <- weights that were tuned further, which are registered too.
 
     Raises Withdrawn when one of the documents went, or narrowed, while they were trained.
     """
+    if made.start is not None:
+        remember_weights(workspace, made.start)
     row = {
         "id": made.id,
         "path": made.adapter.relative_to(workspace.state).as_posix(),
@@ -117,9 +120,12 @@ def remember_weights(workspace: Workspace, made: Weights) -> None:
         parents=[document_name(name) for name in made.documents],
         relation="tuned on",
     )
-    if made.dataset:
-        parents = [dataset_name(made.dataset)]
-        lineage.record(workspace.database, child=weights_name(made.id), parents=parents, relation="tuned on")
+    for relation, parent in (
+        ("tuned on", dataset_name(made.dataset) if made.dataset else ""),
+        ("tuned further from", weights_name(made.start.id) if made.start else ""),
+    ):
+        if parent:
+            lineage.record(workspace.database, child=weights_name(made.id), parents=[parent], relation=relation)
 
 
 def remember_answer(workspace: Workspace, answer: Answer, *, weights: str = "") -> Answer:

@@ -43,6 +43,8 @@ class Weights:
     """Id of the dataset that was learned from beside the task's examples; empty without one."""
     problems: tuple[str, ...] = ()
     """Rows of a file that could not be used, each with its line."""
+    start: Weights | None = None
+    """Those that were tuned further."""
 
 
 GROUP = "groundtune.candidates"

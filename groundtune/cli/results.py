@@ -80,6 +80,9 @@ def training_plans(plans: Sequence[Mapping[str, Any]]) -> str:
     for one in plans:
         if one["too_long"]:
             lines.append(f"{one['candidate']}: {one['too_long']} pairs are longer than training.max_length and are left out")
+        if one["first_seconds"]:
+            minutes = f"{one['first_seconds'] / 60:.1f} minutes"
+            lines.append(f"{one['candidate']}: {minutes} before that, for the weights that it starts from or its learning rate")
         lines += [f"{one['candidate']}: {one['warning']}"] if one["warning"] else []
     first = plans[0]
     lines.append(

@@ -66,7 +66,8 @@ class TrainingPlan:
     """Smallest difference of the metric between two candidates that the scored questions find with 80 % power."""
     earlier: tuple[Mapping[str, Any], ...]
     """The last estimates for this model: weights and the fields of `Estimate`, newest first."""
-
+    first_seconds: float = 0.0
+    """Before that: to train the weights that it starts from, as if they were not there, and to sweep learning rates."""
     warning: str = ""
 
 
@@ -112,8 +113,13 @@ def plan_training(setup: Setup, candidate: Candidate) -> TrainingPlan:
         scheme=task.scheme,
         mde=minimum_detectable_effect(groups),
         earlier=tuple(_earlier(setup, candidate.model)),
+        first_seconds=60 * tuning.sweep_minutes + (_whole(plan_training(setup, tuning.start)) if tuning.start else 0.0),
         warning="it may not fit into memory; lower training.batch_size or training.max_length" if tight else "",
     )
+
+
+def _whole(plan: TrainingPlan) -> float:
+    return plan.first_seconds + plan.seconds
 
 
 def note_estimate(setup: Setup, planned: TrainingPlan, made: Weights) -> Estimate | None:

@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from groundtune.errors import UsageError
+from groundtune.training.merged import MergedLinear
 from groundtune.types import Tuning
 
 
@@ -34,7 +35,10 @@ def prepare(
     """
     nn.Module.to(network, device=device)
     if tuning.method == "lora":
-        inject_adapter_in_model(lora_config(tuning, base=base), network)
+        config = lora_config(tuning, base=base)
+        if frozen == torch.float32:
+            config._register_custom_module({nn.Linear: MergedLinear})  # the name in PEFT's own manual
+        inject_adapter_in_model(config, network)
         chosen = {name for name, _ in network.named_parameters() if "lora_" in name}
     else:
         chosen = own_parameters(network, tuning)

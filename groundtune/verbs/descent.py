@@ -36,6 +36,7 @@ _DOWNWARD = {
     "context": "described as",
     "gathered from": "gathered into",
     "tuned on": "tuned into",
+    "tuned further from": "tuned further into",
     "measured": "measured in",
     "answered with": "answered",
 }
