@@ -19,7 +19,7 @@ from groundtune.company import Company, write
 from groundtune.config import FILE_NAME
 from groundtune.dataset.split import draw
 from groundtune.decision.setup import Setup, set_up
-from groundtune.errors import DataError
+from groundtune.errors import DataError, GroundtuneError
 from groundtune.evaluation.evaluate import evaluate
 from groundtune.interfaces import Progress
 from groundtune.store.workspace import Workspace
@@ -89,17 +89,24 @@ def run_cells(
 ) -> int:
     """Run the cells that `folder` does not hold yet, in order, and return how many are still missing.
 
-    Nothing begins after `minutes`; `after` is called when a cell has been kept. What is held but not `current` is run again.
+    Nothing begins after `minutes`; `after` is called when a cell has been kept. What is held but not `current` is run again. A
+    cell that cannot be measured is named with the reason, and the others go on.
     """
     began = time.monotonic()
-    held = kept(cells, folder)
+    held, failed = kept(cells, folder), 0
     missing = [cell for cell in cells if cell not in held or not current(held[cell])]
     while missing and (minutes is None or time.monotonic() - began < 60 * minutes):
         cell = missing.pop(0)
         print(f"{cell.name}: {len(missing)} more after it", flush=True)
-        _keep(folder, run(cell))
+        try:
+            done = run(cell)
+        except GroundtuneError as error:
+            print(f"NOT DONE {cell.name}: {error}", flush=True)
+            failed += 1
+            continue
+        _keep(folder, done)
         after()
-    return len(missing)
+    return len(missing) + failed
 
 
 def measure(cell: Cell, root: Path, *, first_fold: bool = False, every_fold: bool = False) -> Done:

@@ -18,7 +18,7 @@ import json
 import time
 from collections.abc import Sequence
 
-from benchmarks.cells import kept, run_cells
+from benchmarks.cells import Done, kept, run_cells
 from benchmarks.deciding import features, plan, report, table
 from benchmarks.deciding.figures import figures_of, goals_of, minutes_of
 from benchmarks.deciding.standings import replay
@@ -48,17 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = tasks()
     everything = plan.cells(known)
     wanted = plan.named(options.cells, everything)
+
+    def current(done: Done) -> bool:
+        return plan.current(known[done.cell.setting], done)
+
     if options.list:
         held = kept(wanted, WORK)
         for cell in wanted:
-            state = (
-                "" if cell not in held else "done" if plan.current(known[cell.setting], held[cell]) else "done on fewer items"
-            )
+            done = held.get(cell)
+            state = "" if done is None else "done" if current(done) else "to be asked again: other items"
             print(f"{cell.name:<44} {state}".rstrip())
         return 0
 
     def write() -> None:
-        done = kept(everything, WORK).values()
+        done = filter(current, kept(everything, WORK).values())
         table.write(done, {name: task.metric for name, task in known.items()}, path=table.FILE)
 
     if not options.figures:
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run=lambda cell: plan.run(cell, known[cell.setting]),
             minutes=options.minutes,
             after=write,
-            current=lambda done: plan.current(known[done.cell.setting], done),
+            current=current,
         )
     write()
     write_figures(draws=options.draws)
