@@ -63,14 +63,18 @@ def draw_regrets(figures: Mapping[str, Figure], path: Path) -> None:
     """Mean regret of every rule against the number of questions."""
     plt = _plotting()
     drawn, axis = plt.subplots(figsize=(7, 4), layout="constrained")
-    for rule in RULES:
+    shown: set[int] = set()
+    for number, rule in enumerate(RULES):
         found = {n: figures.get(f"regret_mean_points_{slug(rule)}_{n}") for n in SIZES}
         there = [n for n in SIZES if found[n] is not None]
         if there:
-            ours = rule == OURS
-            axis.plot(there, [found[n] for n in there], marker="o", markersize=4, linewidth=2.5 if ours else 1, label=rule)
+            look = {"color": "black", "linewidth": 2.5} if rule == OURS else {"color": f"C{number % 10}", "linewidth": 1}
+            line = "--" if rule == "highest mean" else "-"
+            marker = "osD^v<>pPX*h"[number]
+            axis.plot(there, [found[n] for n in there], line, marker=marker, markersize=5, label=rule, **look)
+            shown.update(there)
     axis.set_xscale("log")
-    axis.set_xticks(SIZES, [str(n) for n in SIZES])
+    axis.set_xticks(sorted(shown), [str(n) for n in sorted(shown)])
     axis.minorticks_off()
     axis.set_xlabel("questions that the decision sees")
     axis.set_ylabel("mean regret, points of the metric")
@@ -92,6 +96,7 @@ def draw_scores(figures: Mapping[str, Figure], path: Path) -> None:
     axis.invert_yaxis()
     axis.set_xlim(0, 1)
     axis.grid(axis="y", linewidth=0.4)
+    axis.set_axisbelow(True)
     axis.set_xlabel("mean of the task's metric, all items")
     drawn.legend(loc="outside upper center", ncols=5, frameon=False)
     _save(plt, drawn, path)
