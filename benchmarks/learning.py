@@ -5,7 +5,8 @@
     python -m benchmarks.learning --cells viggo-tuned intents-tuned
 
 A cell is one candidate on one task, trained and asked through the product's own rooms. Every finished cell is kept in
-out/benchmarks, and the results file is written anew after each. A row that does not beat the untuned model says so.
+out/benchmarks/cells, where the benchmark of deciding finds it too, and the results file is written anew after each. A row that
+does not beat the untuned model says so.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from groundtune.evaluation.table import score_table
 
 MARGIN = 0.02
 """Points of the task's metric that count as a difference."""
+
+TASKS = WORK / "tasks"
+"""A workspace a task."""
 
 
 def tasks() -> dict[str, LearningTask]:
@@ -141,19 +145,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cells", nargs="+", metavar="TASK-CANDIDATE", help="only these")
     parser.add_argument("--name", default="learning", help="of the results")
     options = parser.parse_args(arguments)
-    folder, known = WORK / options.name, tasks()
+    known = tasks()
     wanted = [cell for cell in cells() if not options.cells or f"{cell.setting}-{cell.candidate}" in options.cells]
 
     def run(cell: Cell) -> Done:
-        root = workspace(known[cell.setting], folder / cell.setting, candidates=tables(cell.setting))
+        root = workspace(known[cell.setting], TASKS / cell.setting, candidates=tables(cell.setting))
         return measure(cell, root, first_fold=True)
 
     def write() -> None:
-        done = kept(cells(), folder)
+        done = kept(cells(), WORK)
         figures = figures_of(done, {name: task.metric for name, task in known.items()})
         save(options.name, figures, goals_of(figures))
 
-    run_cells(wanted, folder=folder, run=run, minutes=options.minutes, after=write)
+    run_cells(wanted, folder=WORK, run=run, minutes=options.minutes, after=write)
     write()
     return 0
 
@@ -175,8 +179,10 @@ def figures_of(done: Mapping[Cell, Done], metrics: Mapping[str, str]) -> dict[st
 
 
 def row_figures(before: Done, after: Done, *, metric: str) -> dict[str, Figure]:
-    """One row's columns. `beats_untuned` holds when the whole interval of the difference is above nothing."""
-    table = score_table({"before": before.scores, "after": after.scores}, metric=metric)
+    """One row's columns, on the items of both. `beats_untuned`: the whole interval of the difference is above nothing."""
+    shared = {score.item for score in before.scores} & {score.item for score in after.scores}
+    rows = {name: [row for row in done.scores if row.item in shared] for name, done in (("before", before), ("after", after))}
+    table = score_table(rows, metric=metric)
     old, new = (table.values[table.candidates.index(name)] for name in ("before", "after"))
     names = [table.names[code] for code in table.groups]
     first, last = (mean_interval(values.tolist(), names) for values in (old, new))

@@ -42,24 +42,35 @@ class LearningTask:
     max_new_tokens: int = 48
     test: int = 200
     train: int = 160
+    folds: int = 3
+    """Of a task with fewer questions than a sealed test needs."""
 
 
 def workspace(task: LearningTask, root: Path, *, candidates: str) -> Path:
-    """The task's workspace in `root`, made once; `candidates` are tables of groundtune.toml, written anew each time."""
+    """The task's workspace in `root`, made once; `candidates`, tables of groundtune.toml, and the sizes are set each time."""
     data, path = data_folder(task.data) if task.data else root, root / FILE_NAME
     if not path.exists():
         questions = write_rows(root / "questions.jsonl", task.rows(data))
         documents = task.documents(data, root / "documents") if task.documents else None
         for name, rows in task.files.items():
             write_rows(root / name, rows())
-        sizes = {"test_questions": task.test, "train_questions": task.train, "max_new_tokens": task.max_new_tokens}
-        decision = "\n".join(f"{name} = {value}" for name, value in sizes.items())
-        write_settings(root, documents=documents, questions=questions, settings={"[decision]": decision, **task.settings})
+        write_settings(root, documents=documents, questions=questions, settings=task.settings)
         text = path.read_text(encoding="utf-8").replace('metric = "f1"', f'metric = "{task.metric}"', 1)
         path.write_text(text.replace("\n[access]", f"instruction = {json.dumps(task.instruction)}\n\n[access]", 1) + MARK)
     before, _, _ = path.read_text(encoding="utf-8").partition(MARK)
+    before = _at_home(before, root)
+    sizes = {"test_questions": task.test, "train_questions": task.train, "max_new_tokens": task.max_new_tokens}
+    for name, value in {**sizes, "folds": task.folds}.items():
+        before = re.sub(rf"^{name} = .*\n", "", before, flags=re.MULTILINE)
+        before = before.replace("[decision]\n", f"[decision]\n{name} = {value}\n", 1)
     path.write_text(before + MARK + candidates, encoding="utf-8")
     return root
+
+
+def _at_home(text: str, root: Path) -> str:
+    """The settings with the paths of a workspace that was moved to `root`."""
+    found = re.search(r'^questions = "(.+)/questions\.jsonl"', text, flags=re.MULTILINE)
+    return text.replace(found[1], root.resolve().as_posix()) if found else text
 
 
 MARK = "\n# --- rows of the benchmark ---\n"

@@ -73,7 +73,7 @@ def p_values(rng: np.random.Generator, scores: Array, groups: Codes, *, binary: 
             first, second = (difference > 0).sum(axis=1), (difference < 0).sum(axis=1)
             columns.append(np.minimum(1.0, 2 * binom.cdf(np.minimum(first, second), first + second, 0.5)))
         else:
-            columns.append(_flip(rng, group_sums(difference, groups)))
+            columns.append(flip_tails(rng, group_sums(difference, groups)))
     return np.stack(columns, axis=1)
 
 
@@ -83,7 +83,7 @@ def group_sums(values: Array, groups: Codes) -> Array:
     return np.asarray(np.add.reduceat(values, starts, axis=-1))
 
 
-def _flip(rng: np.random.Generator, sums: Array) -> Array:
+def flip_tails(rng: np.random.Generator, sums: Array) -> Array:
     """[replicate] Sign-flip p-values of [replicate, group]: all flips where there are at most FLIPS, else FLIPS at random."""
     found = np.ones(len(sums))
     differing = (np.abs(sums) > 1e-12).sum(axis=1)

@@ -48,6 +48,21 @@ def test_finished_cells_are_kept_and_an_interrupted_run_goes_on(tmp_path: Path) 
     assert len(written) == 3
 
 
+def test_a_cell_that_cannot_be_measured_is_named_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = [Cell("base", "rag"), Cell("base", "prompt")]
+
+    def run(cell: Cell) -> Done:
+        if cell.candidate == "rag":
+            raise DataError("there are no documents.", subject="base-rag")
+        return done(cell, 0.5)
+
+    assert run_cells(cells, folder=tmp_path, run=run, minutes=None, after=lambda: None) == 1
+    assert list(kept(cells, tmp_path)) == cells[1:]
+    assert re.search("NOT DONE base-rag-0: .*no documents", capsys.readouterr().out)
+
+
 def test_nothing_begins_after_the_minutes(tmp_path: Path) -> None:
     cells = [Cell("base", "rag")]
     assert run_cells(cells, folder=tmp_path, run=lambda cell: done(cell, 0.5), minutes=0, after=lambda: None) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundtune.scoring.support import claims_supported, facts_recall, sentences, states
+from groundtune.scoring.support import claims_supported, fact_words, facts_recall, sentences, states
 from groundtune.types import Answer, Citation, Example
 
 QUOTES = ("The warranty lasts 24 months from the day of delivery.", "Returns are free of charge within 14 days.")
@@ -45,6 +45,14 @@ def test_recall_of_facts() -> None:
     assert facts_recall(example, Answer(" ".join(QUOTES))) == pytest.approx(2 / 3)
     assert facts_recall(example, Answer(" ".join(QUOTES), abstained=True)) == 0
     assert facts_recall(Example("q", "?", ("x",)), Answer("x")) is None
+
+
+def test_words_of_facts() -> None:
+    example = Example("q", "?", ("x",), facts=("24 months of warranty", "sold in 3 countries"))
+    assert fact_words(example, Answer("It is sold with 24 months.")) == pytest.approx(3 / 6)
+    assert fact_words(example, Answer("Of all 24 months' warranty: sold in 3 countries")) == 1
+    assert fact_words(example, Answer("24 months", abstained=True)) == 0
+    assert fact_words(Example("q", "?", ("x",)), Answer("x")) is None
 
 
 def test_claims_that_the_cited_spans_support() -> None:

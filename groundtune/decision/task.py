@@ -28,7 +28,7 @@ _QUESTION_ANSWERING = ("exact_match", "f1", "contains", "abstention", "citation_
 _LABELS = ("label_accuracy", "macro_f1")
 _STRUCTURE = ("structure_exact", "slot_f1", "json_valid", "exact_match")
 _LONG = (
-    *("rouge_l", "rouge_lsum", "chrf", "facts_recall", "claims_supported"),
+    *("rouge_l", "rouge_lsum", "chrf", "facts_recall", "fact_words", "claims_supported"),
     *("f1", "abstention", "citation_precision", "citation_recall"),
 )
 _SQL = ("sql_execution", "exact_match")

@@ -15,7 +15,7 @@ from groundtune.scoring.overlap import chrf, rouge_l, rouge_lsum
 from groundtune.scoring.settings import NOTHING_SET, Settings
 from groundtune.scoring.sql import sql_execution
 from groundtune.scoring.structure import json_schema, json_valid, slot_f1, structure_exact
-from groundtune.scoring.support import claims_supported, facts_recall
+from groundtune.scoring.support import claims_supported, fact_words, facts_recall
 from groundtune.scoring.text import contains, exact_match, f1
 from groundtune.types import Answer, Example
 
@@ -29,6 +29,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "contains": contains,
         "exact_match": exact_match,
         "f1": f1,
+        "fact_words": fact_words,
         "facts_recall": facts_recall,
         "json_valid": json_valid,
         "label_accuracy": label_accuracy,

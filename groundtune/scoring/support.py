@@ -34,6 +34,18 @@ def facts_recall(example: Example, answer: Answer) -> float | None:
     return sum(states(text, fact) for fact in example.facts) / len(example.facts)
 
 
+def fact_words(example: Example, answer: Answer) -> float | None:
+    """Share of the words and numbers of the item's `facts` that the answer holds, 0 when it abstained; None without facts.
+
+    A proxy where only supporting passages are known and no gold answer: it sees partial answers that `facts_recall` counts as
+    nothing, asks for more than the question does, and rewards length, so bound that by `max_new_tokens`.
+    """
+    wanted = frozenset().union(*(content(fact) for fact in example.facts))
+    if not wanted:
+        return None
+    return 0.0 if answer.abstained else len(wanted & content(answer.text)) / len(wanted)
+
+
 def claims_supported(example: Example, answer: Answer) -> float | None:  # noqa: ARG001 (a metric sees both)
     """Share of the answer's sentences that the cited spans state, together; None when it abstained or claims nothing.
 
