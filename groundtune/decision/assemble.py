@@ -18,6 +18,7 @@ from groundtune.decision.plan import Plan, as_json
 from groundtune.decision.predictions import Scored
 from groundtune.decision.race import READER, Outcome
 from groundtune.decision.report import SCHEMA_VERSION, versions
+from groundtune.decision.saved import saved
 from groundtune.decision.sensitivity import Sensitivity
 from groundtune.decision.setup import Setup
 from groundtune.decision.task import Task
@@ -108,11 +109,17 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
             *(_candidate(report, result, _abstention(task, outcome.scores[name])) for name, report in reports.items()),
             *(_absent(name, setup.models[name], reason) for name, reason in setup.not_applicable.items()),
             *(
+                _absent(name, setup.models[name], stop.why)
+                for name, stop in (outcome.course.stops.items() if outcome.course else ())
+                if name not in outcome.scores
+            ),
+            *(
                 _absent(left.candidate, setup.models[left.candidate], f"left out: {left.reason}")
                 for left in plan.left_out
                 if left.candidate != READER
             ),
         ],
+        "race": saved(plan, outcome, task),
         "comparisons": [asdict(comparison) for comparison in found.comparisons],
         "decision": {
             "winner": verdict.winner,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from groundtune.decision.constraints import Limits, Measured, breaches
+from groundtune.decision.evidence import Seen
 from groundtune.decision.verdict import decide_verdict
 from groundtune.evaluation.bounded import Array, Codes, score_test
 from groundtune.evaluation.crossed import sample_of
@@ -89,15 +90,18 @@ def sensitivity(
     floor: float | None = None,
     seed: int = 0,
     settings: Settings = NOTHING_SET,
+    seen: Seen | None = None,
 ) -> Sensitivity:
     """Break points of the verdict on `scores`, one lever at a time, the others staying as they are.
 
     `scores` and `measured` are of all candidates that ran, also of those that break a limit now; `prices` maps each price to
     the candidates whose answers it makes cheaper or dearer in proportion; the other arguments are those of `decide_verdict`.
+    Limits are not varied where candidates were dropped: one might come back if what it was dropped for went.
     """
-    search = _Search(scores, metric, examples, measured, limits, margin, floor, seed, settings)
+    search = _Search(scores, metric, examples, measured, limits, margin, floor, seed, settings, seen)
     with _quick_collections():
-        changes = [*search.margins(), *search.limits(), *search.citing(), *search.costs(prices)]
+        limited = () if seen and seen.others else (*search.limits(), *search.citing())
+        changes = [*search.margins(), *limited, *search.costs(prices)]
     return Sensitivity(tuple(changes), search.tried(prices))
 
 
@@ -113,10 +117,11 @@ class _Search:
         floor: float | None,
         seed: int,
         settings: Settings,
+        seen: Seen | None,
     ) -> None:
         self._scores, self._metric, self._examples = scores, metric, examples
         self._measured, self._limits, self._margin, self._floor, self._seed = measured, limits, margin, floor, seed
-        self._settings = settings
+        self._settings, self._seen = settings, seen
         self._compare = _remembered(contrast)
         self._known: dict[tuple[tuple[str, ...], float], Outcome] = {}
         self._costs = {
@@ -145,6 +150,7 @@ class _Search:
                 seed=self._seed,
                 settings=self._settings,
                 compare=self._compare,
+                seen=self._seen,
             ).verdict
             self._known[key] = Outcome(verdict.kind, verdict.winner, verdict.provisional)
         return self._known[key]
@@ -236,15 +242,17 @@ class _Search:
                 return
 
     def tried(self, prices: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-        limits = [
-            f"decision.{lever} at every measured value"
-            for lever in _UNITS
-            if any(_figure(found, lever) is not None for found in self._measured.values())
-        ]
+        if self._seen and self._seen.others:
+            limits = []
+        else:
+            limits = [
+                f"decision.{lever} at every measured value"
+                for lever in _UNITS
+                if any(_figure(found, lever) is not None for found in self._measured.values())
+            ] + ["decision.must_cite"]
         return (
             f"margin from {100 * MARGINS[0]:g} to {100 * MARGINS[-1]:g} points",
             *limits,
-            "decision.must_cite",
             *(f"{price}, from a tenth to ten times" for price in prices),
             "the cost of each candidate's answers, from a tenth to ten times",
         )

@@ -1,0 +1,159 @@
+"""The frugal race on a real task: cuts it into looks, trains and answers what is asked for at each. It decides nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from groundtune.candidates.workshop import Weights
+from groundtune.config import Decision
+from groundtune.dataset.split import draw
+from groundtune.decision.evidence import Entrant, Looks
+from groundtune.decision.race import Outcome, Race, Work
+from groundtune.decision.stopping import FEWEST_GROUPS, LOOKS, RISE, race, rungs
+from groundtune.decision.task import Fold, Task
+from groundtune.evaluation.bounded import Array
+from groundtune.store.stages import digest
+from groundtune.types import Candidate, Score, Tuning
+
+_LIMITS = ("max_p95_seconds", "max_cost_per_1000", "max_memory_gb", "max_staleness_hours", "must_cite")
+
+
+def looks_of(task: Task, *, seed: int) -> Looks:
+    """The scored items in one random order by group, cut into looks.
+
+    A cross-fitted race looks after each fold, whose groups are random already: then a tuned candidate is trained for the folds
+    that were reached, and not for all. A sealed one looks at a quarter, a half and all of the groups. A first look with fewer
+    than ten groups is joined to the next.
+    """
+    by_id = task.by_id()
+    group = {item: by_id[item].group for item in task.test_ids}
+    if len(task.folds) > 1:
+        parts = [list(fold.test) for fold in task.folds]
+    else:
+        order = sorted(set(group.values()), key=lambda name: digest([seed, name]))
+        ends = [round(share * len(order)) for share in (0.0, *LOOKS)]
+        names = [set(order[start:end]) for start, end in pairwise(ends)]
+        parts = [[item for item in task.test_ids if group[item] in some] for some in names]
+    parts = [part for part in parts if part]
+    while len(parts) > 1 and len({group[item] for item in parts[0]}) < FEWEST_GROUPS:
+        parts[:2] = [[*parts[0], *parts[1]]]
+    items = tuple(item for part in parts for item in part)
+    codes: dict[str, int] = {}
+    groups = np.array([codes.setdefault(group[item], len(codes)) for item in items], dtype=np.int64)
+    return Looks(items, tuple(int(end) for end in np.cumsum([len(part) for part in parts])), groups)
+
+
+def why_exhaustive(config: Decision, looks: Looks) -> str:
+    """Why this race cannot be frugal, in a sentence; empty when it can."""
+    limits = [name for name in _LIMITS if getattr(config, name)]
+    if limits:
+        return f"{', '.join(limits)} may exclude a candidate that others were dropped for"
+    if len(looks.ends) < 2:
+        return f"there are too few independent groups for a look before the last ({FEWEST_GROUPS} are needed for the first)"
+    return ""
+
+
+def entrant(candidate: Candidate, *, looks: Looks, effort: float, pairs: int) -> Entrant:
+    """The candidate as the race sees it; `pairs` are those of one training."""
+    if candidate.tuning is None:
+        return Entrant(candidate.name, effort)
+    many = len(looks.ends)
+    return Entrant(candidate.name, effort, rungs(many, pairs) if _grows(candidate.tuning) else (1.0,) * many)
+
+
+def _grows(tuning: Tuning) -> bool:
+    """Whether all that it learns from are the task's own questions, so that a part of them is a part of its data."""
+    return tuning.objective in ("sft", "raft") and not tuning.data and tuning.start is None
+
+
+def part_of(fold: Fold, share: float, task: Task, *, seed: int) -> tuple[str, ...]:
+    """About that share of a fold's training items, whole groups; each smaller part lies in the larger one."""
+    if share >= 1:
+        return fold.train
+    larger = part_of(fold, share * RISE, task, seed=seed)
+    by_id = task.by_id()
+    return tuple(draw([by_id[item] for item in larger], round(share * len(fold.train)), seed=seed))
+
+
+def run_frugal(
+    exhaustive: Race,
+    entrants: Sequence[Entrant],
+    looks: Looks,
+    *,
+    margin: float,
+    floor: float,
+    seed: int,
+) -> Outcome:
+    """Probes, the race look by look, and the latency of those that are left."""
+    outcome = Outcome()
+    exhaustive.probe(outcome)
+    work = _Work(exhaustive, looks, outcome)
+    outcome.course = race(entrants, looks, measure=work.measure, margin=margin, floor=floor, seed=seed)
+    outcome.scores = {one.name: work.scores(one.name) for one in entrants if one.name in work.known}
+    outcome.work = {name: Work(work.answers[name], tuple(work.trainings.get(name, ()))) for name in work.known}
+    left = [one for one in exhaustive.candidates if one.name in outcome.course.left]
+    outcome.latency = exhaustive.measured_latency(left, outcome)
+    return outcome
+
+
+@dataclass
+class _Work:
+    """What was trained and answered so far."""
+
+    race: Race
+    looks: Looks
+    outcome: Outcome
+    known: dict[str, dict[str, Score]] = field(default_factory=dict)
+    """Candidate -> item -> score, with its present weights."""
+    answers: Counter[str] = field(default_factory=Counter)
+    trainings: dict[str, list[float]] = field(default_factory=dict)
+    _learned: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._candidates = {one.name: one for one in self.race.candidates}
+
+    def scores(self, name: str) -> list[Score]:
+        return sorted(self.known[name].values(), key=lambda score: score.item)
+
+    def measure(self, name: str, look: int, learned: float) -> Array:
+        """[item] The primary metric on all items up to this look; NaN where it does not apply."""
+        candidate = self._candidates[name]
+        if name not in self.known and self.race.before is not None:
+            self.race.before(candidate, self._complete())
+        if self._learned.get(name) != learned:
+            self.outcome.rungs.setdefault(name, []).extend(self.outcome.weights.pop(name, []))
+            self.known[name] = {}
+            self._learned[name] = learned
+        wanted = self.looks.items[: self.looks.ends[look]]
+        missing = {item for item in wanted if item not in self.known[name]}
+        for number, fold in enumerate(self.race.task.folds):
+            asked = tuple(item for item in fold.test if item in missing)
+            if asked:
+                shown = Fold(fold.train, asked)
+                weights = self._weights(candidate, number, learned) if candidate.tuning is not None else None
+                for score in self.race.answered(candidate, number, shown, weights, self.outcome):
+                    self.known[name][score.item] = score
+                    self.answers[name] += 1
+        metric = self.race.task.metric
+        return np.array([self.known[name][item].metrics.get(metric, np.nan) for item in wanted])
+
+    def _weights(self, candidate: Candidate, number: int, learned: float) -> Weights:
+        """Of one fold: made once, folds in their order."""
+        made = self.outcome.weights.setdefault(candidate.name, [])
+        if number == len(made):
+            fold, task = self.race.task.folds[number], self.race.task
+            items = part_of(fold, learned, task, seed=self.race.seed)
+            made.append(self.race.trained(candidate, number, items, self.outcome))
+            self.trainings.setdefault(candidate.name, []).append(learned)
+        return made[number]
+
+    def _complete(self) -> Outcome:
+        """The outcome with the candidates that answered everything: predictions rest on no part of the items."""
+        whole = len(self.looks.items)
+        self.outcome.scores = {name: self.scores(name) for name, found in self.known.items() if len(found) == whole}
+        return self.outcome

@@ -1,0 +1,90 @@
+"""What a frugal race takes at most and at least, beside the exhaustive one. Knows planned stages; runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from groundtune.config import Decision
+from groundtune.decision.evidence import Entrant, Looks
+from groundtune.decision.frugal import entrant, looks_of, why_exhaustive
+from groundtune.decision.frugality import Frugality
+from groundtune.decision.plan import PlannedStage
+from groundtune.decision.race import Work
+from groundtune.decision.task import Task
+from groundtune.types import Candidate
+
+
+def schedule(
+    config: Decision,
+    task: Task,
+    candidates: Sequence[Candidate],
+    per_candidate: Mapping[str, tuple[PlannedStage, ...]],
+    pairs: Mapping[str, int],
+) -> tuple[dict[str, tuple[PlannedStage, ...]], Frugality]:
+    """The stages that are planned for each candidate, at most, and how the race is run. `pairs` are those of one training."""
+    looks = looks_of(task, seed=config.seed)
+    efforts = {name: _effort(stages) for name, stages in per_candidate.items()}
+    entrants = tuple(
+        entrant(one, looks=looks, effort=efforts[one.name], pairs=pairs.get(one.name, 0))
+        for one in candidates
+        if one.name in per_candidate
+    )
+    exhaustive = {name: {str(stage.name): stage.seconds for stage in stages} for name, stages in per_candidate.items()}
+    why = why_exhaustive(config, looks) if config.race == "frugal" else ""
+    if config.race == "exhaustive" or why:
+        return dict(per_candidate), Frugality("exhaustive", why, (len(looks.items),), entrants, exhaustive, {})
+    most = {
+        one.name: scaled(per_candidate[one.name], most_work(one, looks, task), task, trained=bool(one.learned))
+        for one in entrants
+    }
+    least = _least(entrants, looks, task, per_candidate)
+    return most, Frugality("frugal", "", looks.ends, entrants, exhaustive, least)
+
+
+def most_work(one: Entrant, looks: Looks, task: Task) -> Work:
+    """Everything that a candidate may have to learn and answer."""
+    if not one.learned:
+        return Work(len(looks.items), ())
+    trainings: list[float] = []
+    answers = 0
+    for share in dict.fromkeys(one.learned):
+        end = looks.ends[max(look for look, other in enumerate(one.learned) if other == share)]
+        reached = set(looks.items[:end])
+        trainings += [share for fold in task.folds if reached.intersection(fold.test)]
+        answers += end
+    return Work(answers, tuple(trainings))
+
+
+def scaled(
+    stages: Sequence[PlannedStage], work: Work, task: Task, *, trained: bool, timed: bool = True
+) -> tuple[PlannedStage, ...]:
+    """The planned stages of the exhaustive race, for this much work."""
+    items, folds = len(task.test_ids), len(task.folds)
+    factor = {"answer": work.answers / items, "train": sum(work.trainings) / folds if trained else 0.0, "latency": float(timed)}
+    found = [(stage, factor.get(stage.name, 1.0)) for stage in stages]
+    return tuple(replace(stage, seconds=by * stage.seconds, money=by * stage.money) for stage, by in found)
+
+
+def _least(
+    entrants: Sequence[Entrant], looks: Looks, task: Task, per_candidate: Mapping[str, tuple[PlannedStage, ...]]
+) -> dict[str, float]:
+    """If all but the cheapest drop out at the first look and no training begins."""
+    order = sorted(entrants, key=lambda one: (bool(one.learned), one.effort))
+    tuned = bool(order[-1].learned) and not order[0].learned
+    found = {}
+    for place, one in enumerate(order):
+        work = most_work(one, looks, task)
+        if place > 0 or not tuned:
+            work = replace(work, answers=looks.ends[0])
+        if tuned and one.learned:
+            work = Work(0, ())
+        stages = scaled(per_candidate[one.name], work, task, trained=bool(one.learned), timed=place == 0)
+        found[one.name] = sum(stage.seconds for stage in stages)
+    return found
+
+
+def _effort(stages: Sequence[PlannedStage]) -> float:
+    """Money for answering everything once, or seconds where nothing has a price."""
+    money = sum(stage.money for stage in stages if stage.name == "answer")
+    return money or sum(stage.seconds for stage in stages if stage.name == "answer")
