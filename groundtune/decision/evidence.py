@@ -1,7 +1,8 @@
 """What several looks at growing scores show of every pair of candidates. Knows arrays and levels; no model and no task.
 
-Three families, fixed before the first look, each with its own error rate: one is better (two-sided), one is not worse by the
-margin, and the two that spare work: one is worse by the margin or more, and nothing can be better than one by the margin.
+Four families, fixed before the first look, each with its own error rate: one candidate is better; one is not worse by the
+margin; one is worse by the margin or more; nothing can be better than one by the margin. A tuned candidate that has learned a
+part of its pairs is another assistant than the one that learned all: it has hypotheses of its own, and half of the error rate.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from groundtune.evaluation.statistics import exact_mcnemar, sign_flip
 from groundtune.types import ALPHA_NOT_WORSE, ALPHA_SUPERIOR
 
 SPARED = 0.005
-"""Error rate of dropping one that is not worse by the margin, and as much again of "nothing can be better by the margin"."""
-BETTER = ALPHA_SUPERIOR - SPARED
-"""What is left of the error rate of "superior": that claim may rest on a drop."""
+"""Error rate, within that of "not worse", of resting that claim on a candidate's being worse by the margin than another, and as
+much again of resting it on the ceiling."""
 NOT_WORSE = ALPHA_NOT_WORSE - 2 * SPARED
-"""What is left of that of "not worse": that claim may rest on a drop and on a training that was spared."""
+"""What is left of that error rate for comparisons."""
+CLAIMED = 0.25
+"""A candidate that learned a smaller share of its pairs than this is neither called better nor dropped."""
 CEILING = 1.0
 """No candidate scores more; the only bound that holds whatever a candidate knows."""
 
@@ -57,12 +59,13 @@ class Entrant:
 
     name: str
     effort: float
-    """Planned seconds or money of one answer: cheaper ones go first."""
-    learned: tuple[float, ...] = ()
-    """[look] The share of its training pairs that a tuned candidate has learned; empty for others."""
+    """Planned seconds or money of the answers: cheaper ones go first."""
+    rungs: tuple[float, ...] = ()
+    """Shares of its training pairs that a tuned candidate learns one after the other, the last 1; empty for others."""
 
-    def at(self, look: int) -> float:
-        return self.learned[look] if self.learned else 1.0
+    def at(self, turn: int, turns: int) -> float:
+        """The share that it has learned in one of so many turns; one with fewer rungs begins them later."""
+        return self.rungs[max(0, turn - turns + len(self.rungs))] if self.rungs else 1.0
 
 
 @dataclass
@@ -73,66 +76,84 @@ class Evidence:
     looks: Looks
     margin: float
     seed: int = 0
-    rows: dict[tuple[str, int], Array] = field(default_factory=dict)
-    """(candidate, look) -> [item] in [0, 1] over the items up to that look; NaN where the metric does not apply."""
+    rows: dict[tuple[str, float, int], Array] = field(default_factory=dict)
+    """(candidate, share learned, look) -> [item] in [0, 1], all items up to that look; NaN where the metric does not apply."""
     untried: tuple[str, ...] = ()
     """Tuned candidates that were not trained, because nothing can be better by the margin."""
 
     def __post_init__(self) -> None:
         self.by_name = {one.name: one for one in self.entrants}
-        names, shares = tuple(self.by_name), self.looks.shares
-        sided = look_weights(shares, alpha=BETTER / 2)
-        self._better = self._family(BETTER, sided, list(combinations(names, 2)))
+        self.turns = max((len(one.rungs) for one in self.entrants), default=0)
+        shares = self.looks.shares
+        self._superior = look_weights(shares, alpha=ALPHA_SUPERIOR / 2)
         self._weights = look_weights(shares, alpha=NOT_WORSE)
-        self._pairs, self._one_way = list(permutations(names, 2)), frozenset(combinations(names, 2))
-        self._worse = self._family(SPARED, look_weights(shares, alpha=SPARED), self._pairs)
-        self._seen: list[tuple[str, str, int]] = []
+        self._one_way, self._pairs = tuple(combinations(self.by_name, 2)), tuple(permutations(self.by_name, 2))
+        self._better = self._family(self._superior, self._one_way)
+        self._worse = self._family(look_weights(shares, alpha=SPARED), self._pairs)
+        self._seen: list[tuple[Hypothesis, int]] = []
 
-    def _family(self, alpha: float, weights: tuple[float, ...], pairs: Sequence[tuple[str, str]]) -> Family[Hypothesis]:
-        family: Family[Hypothesis] = Family(alpha, weights)
+    def _family(self, weights: tuple[float, ...], pairs: Sequence[tuple[str, str]]) -> Family[Hypothesis]:
+        family: Family[Hypothesis] = Family()
         for a, b in pairs:
-            states = [self._state(a, b, look) for look in range(len(weights))]
-            for state in dict.fromkeys(states):
-                family.enter(state, [look for look, other in enumerate(states) if other == state])
+            both = [(self.by_name[a].at(turn, self.turns), self.by_name[b].at(turn, self.turns)) for turn in range(self.turns)]
+            states = [state for state in dict.fromkeys(both or [(1.0, 1.0)]) if min(state) >= CLAIMED]
+            for state in states:
+                family.enter((a, b, *state), [weight / len(states) for weight in weights])
         return family
-
-    def _state(self, a: str, b: str, look: int) -> Hypothesis:
-        return a, b, self.by_name[a].at(look), self.by_name[b].at(look)
 
     # --- scores in ------------------------------------------------------------------------------------------------------
 
-    def see(self, look: int, pairs: Sequence[tuple[str, str]], *, growth: Mapping[str, float]) -> None:
-        """Test these pairs on the rows of a look, each pair once a look. `growth` says by how much a candidate may still
-        improve; one that it does not name is not tested for being worse by the margin."""
+    def see(
+        self, look: int, pairs: Sequence[tuple[str, str]], *, learned: Mapping[str, float], growth: Mapping[str, float]
+    ) -> None:
+        """Test these pairs on the rows of a look, each pair in each state once a look.
+
+        `learned` is the share that each candidate has learned, `growth` by how much its score may still rise; one that it does
+        not name is not tested for being worse by the margin.
+        """
         for pair in pairs:
             a, b = pair if pair in self._one_way else pair[::-1]
-            self._seen.append((a, b, look))
-            self._better.see(self._state(a, b, look), look, self._two_sided(a, b, look))
+            state: Hypothesis = (a, b, learned[a], learned[b])
+            if min(state[2:]) < CLAIMED:
+                continue
+            self._seen.append((state, look))
+            self._better.see(state, look, self._two_sided(state, look))
             for low, high in ((a, b), (b, a)):
-                if low in growth and self.by_name[high].at(look) == 1.0:
-                    p_value = self._above(high, low, look, self.margin + growth[low])
-                    self._worse.see(self._state(low, high, look), look, p_value)
+                if low in growth and learned[high] == 1:
+                    p_value = self._above((high, low, 1.0, learned[low]), look, self.margin + growth[low])
+                    self._worse.see((low, high, learned[low], 1.0), look, p_value)
 
     # --- what may be said -----------------------------------------------------------------------------------------------
 
-    def better(self, look: int) -> dict[frozenset[str], float]:
-        """Pair -> adjusted two-sided p-value of "no difference", to be held against ALPHA_SUPERIOR, as of this look."""
-        adjusted, scale = self._better.adjusted(), ALPHA_SUPERIOR / BETTER
-        return {frozenset(pair): min(1.0, scale * adjusted[self._state(*pair, look)]) for pair in combinations(self.by_name, 2)}
+    def better(self, learned: Mapping[str, float]) -> dict[frozenset[str], float]:
+        """Pair -> adjusted two-sided p-value of "no difference", to be held against ALPHA_SUPERIOR."""
+        adjusted = self._better.adjusted()
+        return {frozenset((a, b)): adjusted.get((a, b, learned[a], learned[b]), 1.0) for a, b in self._known(learned)}
 
-    def not_worse(self, look: int, margin: float) -> dict[tuple[str, str], float]:
+    def not_worse(self, learned: Mapping[str, float], margin: float) -> dict[tuple[str, str], float]:
         """Ordered pair -> adjusted p-value of "worse by the margin or more", to be held against ALPHA_NOT_WORSE."""
-        family = self._family(NOT_WORSE, self._weights, self._pairs)
-        for a, b, when in self._seen:
-            for one, other in ((a, b), (b, a)):
-                family.see(self._state(one, other, when), when, self._above(one, other, when, -margin))
+        family = self._family(self._weights, self._pairs)
+        for (a, b, one, other), look in self._seen:
+            for state in ((a, b, one, other), (b, a, other, one)):
+                family.see(state, look, self._above(state, look, -margin))
         adjusted, scale = family.adjusted(), ALPHA_NOT_WORSE / NOT_WORSE
-        return {pair: min(1.0, scale * adjusted[self._state(*pair, look)]) for pair in self._pairs}
+        return {
+            pair: min(1.0, scale * adjusted.get((*pair, learned[pair[0]], learned[pair[1]]), 1.0))
+            for one in self._known(learned)
+            for pair in (one, one[::-1])
+        }
 
-    def hopeless(self, look: int) -> dict[tuple[str, str], float]:
-        """(candidate, other) -> adjusted p-value of "not worse than the other by the margin", to be held against SPARED."""
+    def worse(self, learned: Mapping[str, float]) -> dict[tuple[str, str], float]:
+        """(candidate, other) -> adjusted p-value of "not worse than the other by the margin"."""
         adjusted = self._worse.adjusted()
-        return {pair: adjusted[self._state(*pair, look)] for pair in self._pairs}
+        return {
+            pair: adjusted.get((*pair, learned[pair[0]], learned[pair[1]]), 1.0)
+            for one in self._known(learned)
+            for pair in (one, one[::-1])
+        }
+
+    def _known(self, learned: Mapping[str, float]) -> list[tuple[str, str]]:
+        return [(a, b) for a, b in self._one_way if a in learned and b in learned]
 
     def headroom(self, margin: float) -> dict[str, float]:
         """Untuned candidate -> adjusted p-value of "the ceiling is the margin or more above it", held against SPARED.
@@ -140,33 +161,28 @@ class Evidence:
         It is tested once, on all items; a candidate that did not reach them has none.
         """
         last = len(self.looks.ends) - 1
-        untuned = [one.name for one in self.entrants if not one.learned]
-        family: Family[str] = Family(SPARED, (1.0,))
-        for name in untuned:
-            family.enter(name, [0])
-            if (name, last) in self.rows and 0 < CEILING - margin < 1:
-                family.see(name, 0, score_test(self._sample(self.rows[name, last], low=0.0), CEILING - margin))
+        family: Family[str] = Family()
+        for name in (one.name for one in self.entrants if not one.rungs):
+            family.enter(name, [1.0])
+            if (name, 1.0, last) in self.rows and 0 < CEILING - margin < 1:
+                family.see(name, 0, score_test(self._sample(self.rows[name, 1.0, last], low=0.0), CEILING - margin))
         return family.adjusted()
 
     def spent(self) -> list[dict[str, float]]:
         """[look] Its questions and groups, and the error rates that each claim may use there."""
-        rows = zip(self.looks.ends, self.looks.group_counts, self._better.weights, self._weights, strict=True)
+        rows = zip(self.looks.ends, self.looks.group_counts, self._superior, self._weights, strict=True)
         return [
-            {"questions": end, "groups": groups, "superior": BETTER * better, "not_worse": NOT_WORSE * not_worse}
+            {"questions": end, "groups": groups, "superior": ALPHA_SUPERIOR * better, "not_worse": NOT_WORSE * not_worse}
             for end, groups, better, not_worse in rows
         ]
 
-    def floor_level(self, look: int) -> float:
-        """One-sided level at which a winner must be shown to lie above the floor less the margin at this look."""
-        return ALPHA_NOT_WORSE * self._weights[look]
+    def mean(self, name: str, learned: float, look: int) -> float:
+        return float(np.nanmean(self.rows[name, learned, look]))
 
-    def mean(self, name: str, look: int) -> float:
-        return float(np.nanmean(self.rows[name, look]))
-
-    def above(self, name: str, least: float, look: int) -> bool:
+    def above(self, name: str, learned: float, least: float, look: int) -> bool:
         """Whether a candidate is shown to lie above `least`, at the level of this look."""
-        sample = self._sample(self.rows[name, look], low=0.0)
-        return not 0 < least < 1 or score_test(sample, least) < self.floor_level(look)
+        sample = self._sample(self.rows[name, learned, look], low=0.0)
+        return not 0 < least < 1 or score_test(sample, least) < ALPHA_NOT_WORSE * self._weights[look]
 
     # --- tests ----------------------------------------------------------------------------------------------------------
 
@@ -175,29 +191,31 @@ class Evidence:
         codes = np.unique(self.looks.groups[: len(values)][known], return_inverse=True)[1].astype(np.int64)
         return BoundedValues(values[known], codes, low, 1.0)
 
-    def _two_sided(self, a: str, b: str, look: int) -> float:
-        first, second = self.rows[a, look], self.rows[b, look]
+    def _two_sided(self, state: Hypothesis, look: int) -> float:
+        a, b, one, other = state
+        first, second = self.rows[a, one, look], self.rows[b, other, look]
         known = np.isfinite(first - second)
         first, second, sample = first[known], second[known], self._sample(first - second, low=-1.0)
         if not sample.clustered and np.isin(first, (0.0, 1.0)).all() and np.isin(second, (0.0, 1.0)).all():
             return exact_mcnemar(first, second)
         return sign_flip(sample, seed=self.seed)[0]
 
-    def _above(self, one: str, other: str, look: int, least: float) -> float:
+    def _above(self, state: Hypothesis, look: int, least: float) -> float:
         """One-sided p-value of "the first is better than the second by at most `least`"."""
+        a, b, one, other = state
         if least >= 1:
             return 1.0
-        return score_test(self._sample(self.rows[one, look] - self.rows[other, look], low=-1.0), least)
+        return score_test(self._sample(self.rows[a, one, look] - self.rows[b, other, look], low=-1.0), least)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a finished race with looks may say, as of its last one."""
+    """What a finished race with looks may say of those that were left."""
 
     evidence: Evidence
-    look: int
-    others: tuple[str, ...]
-    """Candidates that were dropped or not trained."""
+    learned: Mapping[str, float]
+    """Candidate that was measured -> the share of its pairs that it had learned."""
+    dropped: tuple[str, ...]
 
     @property
     def looks(self) -> int:
@@ -207,12 +225,28 @@ class Seen:
     def untried(self) -> tuple[str, ...]:
         return self.evidence.untried
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Candidates that were dropped or not trained."""
+        return (*self.dropped, *self.untried)
+
     def better(self) -> Mapping[frozenset[str], float]:
-        return self.evidence.better(self.look)
+        return self.evidence.better(self.learned)
 
     def not_worse(self, margin: float) -> Mapping[tuple[str, str], float]:
-        return self.evidence.not_worse(self.look, margin)
+        return self.evidence.not_worse(self.learned, margin)
 
-    def at_ceiling(self, name: str, margin: float) -> bool:
-        """Whether nothing that was not trained can be better than this one by the margin."""
-        return not self.untried or self.evidence.headroom(margin).get(name, 1.0) < SPARED
+    def unmatched(self, name: str, margin: float) -> tuple[str, ...]:
+        """Those of the others that this one, not worse than any that is left, is not shown to be as good as.
+
+        One that was dropped is met directly, or through one that it is worse than by the margin.
+        """
+        direct, worse = self.not_worse(margin), self.evidence.worse(self.learned)
+        left = [other for other in self.learned if other not in self.dropped]
+        missed = [
+            one
+            for one in self.dropped
+            if direct[name, one] >= ALPHA_NOT_WORSE and all(worse[one, other] >= SPARED for other in left)
+        ]
+        full = self.evidence.headroom(margin).get(name, 1.0) < SPARED if self.untried else True
+        return (*missed, *(() if full else self.untried))

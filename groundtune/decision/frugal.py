@@ -14,7 +14,7 @@ from groundtune.config import Decision
 from groundtune.dataset.split import draw
 from groundtune.decision.evidence import Entrant, Looks
 from groundtune.decision.race import Outcome, Race, Work
-from groundtune.decision.stopping import FEWEST_GROUPS, LOOKS, RISE, race, rungs
+from groundtune.decision.stopping import FEWEST_GROUPS, LOOKS, RISE, race, rungs_of
 from groundtune.decision.task import Fold, Task
 from groundtune.evaluation.bounded import Array
 from groundtune.store.stages import digest
@@ -58,12 +58,11 @@ def why_exhaustive(config: Decision, looks: Looks) -> str:
     return ""
 
 
-def entrant(candidate: Candidate, *, looks: Looks, effort: float, pairs: int) -> Entrant:
+def entrant(candidate: Candidate, *, effort: float, pairs: int) -> Entrant:
     """The candidate as the race sees it; `pairs` are those of one training."""
     if candidate.tuning is None:
         return Entrant(candidate.name, effort)
-    many = len(looks.ends)
-    return Entrant(candidate.name, effort, rungs(many, pairs) if _grows(candidate.tuning) else (1.0,) * many)
+    return Entrant(candidate.name, effort, rungs_of(pairs) if _grows(candidate.tuning) else (1.0,))
 
 
 def _grows(tuning: Tuning) -> bool:

@@ -21,7 +21,7 @@ def saved(plan: Plan, outcome: Outcome, task: Task) -> dict[str, Any]:
     how, course = plan.frugality, outcome.course
     if how is None or course is None:
         return {"kind": "exhaustive", "why": how.why if how else "", "looks": [], "ended": "", "work": None, "candidates": []}
-    whole = {one.name: Work(len(task.test_ids), (1.0,) * len(task.folds) if one.learned else ()) for one in how.entrants}
+    whole = {one.name: Work(len(task.test_ids), (1.0,) * len(task.folds) if one.rungs else ()) for one in how.entrants}
     done = {one.name: outcome.work.get(one.name, Work(0, ())) for one in how.entrants}
     return {
         "kind": "frugal",
@@ -36,7 +36,7 @@ def saved(plan: Plan, outcome: Outcome, task: Task) -> dict[str, Any]:
             {
                 "name": one.name,
                 "questions": course.stops[one.name].items,
-                "learned": course.stops[one.name].learned if one.learned else None,
+                "learned": course.stops[one.name].learned if one.rungs else None,
                 "answers": done[one.name].answers,
                 "trainings": list(done[one.name].trainings),
                 "why": course.stops[one.name].why,

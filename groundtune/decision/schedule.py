@@ -11,6 +11,7 @@ from groundtune.decision.frugal import entrant, looks_of, why_exhaustive
 from groundtune.decision.frugality import Frugality
 from groundtune.decision.plan import PlannedStage
 from groundtune.decision.race import Work
+from groundtune.decision.stopping import looks_at
 from groundtune.decision.task import Task
 from groundtune.types import Candidate
 
@@ -26,16 +27,14 @@ def schedule(
     looks = looks_of(task, seed=config.seed)
     efforts = {name: _effort(stages) for name, stages in per_candidate.items()}
     entrants = tuple(
-        entrant(one, looks=looks, effort=efforts[one.name], pairs=pairs.get(one.name, 0))
-        for one in candidates
-        if one.name in per_candidate
+        entrant(one, effort=efforts[one.name], pairs=pairs.get(one.name, 0)) for one in candidates if one.name in per_candidate
     )
     exhaustive = {name: {str(stage.name): stage.seconds for stage in stages} for name, stages in per_candidate.items()}
     why = why_exhaustive(config, looks) if config.race == "frugal" else ""
     if config.race == "exhaustive" or why:
         return dict(per_candidate), Frugality("exhaustive", why, (len(looks.items),), entrants, exhaustive, {})
     most = {
-        one.name: scaled(per_candidate[one.name], most_work(one, looks, task), task, trained=bool(one.learned))
+        one.name: scaled(per_candidate[one.name], most_work(one, looks, task), task, trained=bool(one.rungs))
         for one in entrants
     }
     least = _least(entrants, looks, task, per_candidate)
@@ -44,12 +43,12 @@ def schedule(
 
 def most_work(one: Entrant, looks: Looks, task: Task) -> Work:
     """Everything that a candidate may have to learn and answer."""
-    if not one.learned:
+    if not one.rungs:
         return Work(len(looks.items), ())
     trainings: list[float] = []
     answers = 0
-    for share in dict.fromkeys(one.learned):
-        end = looks.ends[max(look for look, other in enumerate(one.learned) if other == share)]
+    for share in one.rungs:
+        end = looks.ends[looks_at(share, len(looks.ends))[-1]]
         reached = set(looks.items[:end])
         trainings += [share for fold in task.folds if reached.intersection(fold.test)]
         answers += end
@@ -70,16 +69,16 @@ def _least(
     entrants: Sequence[Entrant], looks: Looks, task: Task, per_candidate: Mapping[str, tuple[PlannedStage, ...]]
 ) -> dict[str, float]:
     """If all but the cheapest drop out at the first look and no training begins."""
-    order = sorted(entrants, key=lambda one: (bool(one.learned), one.effort))
-    tuned = bool(order[-1].learned) and not order[0].learned
+    order = sorted(entrants, key=lambda one: (bool(one.rungs), one.effort))
+    tuned = bool(order[-1].rungs) and not order[0].rungs
     found = {}
     for place, one in enumerate(order):
         work = most_work(one, looks, task)
         if place > 0 or not tuned:
             work = replace(work, answers=looks.ends[0])
-        if tuned and one.learned:
+        if tuned and one.rungs:
             work = Work(0, ())
-        stages = scaled(per_candidate[one.name], work, task, trained=bool(one.learned), timed=place == 0)
+        stages = scaled(per_candidate[one.name], work, task, trained=bool(one.rungs), timed=place == 0)
         found[one.name] = sum(stage.seconds for stage in stages)
     return found
 

@@ -1,10 +1,10 @@
 """Which candidate answers, learns and stops when, so that no more is measured than a verdict needs. Pure: it is handed scores.
 
 Untuned candidates go through all looks, cheapest first. One that is worse than another by the margin or more is dropped. A
-training begins only if something can be better than the best of them by the margin. Tuned candidates learn from a part of
-their pairs at the first looks and from four times as many at the next. From the second part on one is dropped when it would be
-worse by the margin even if every further fourfold of data brought as much as the last one: no learning curve is taken to grow
-steeper, as in learning-curve cross-validation (Mohr and van Rijn 2023).
+training begins only if something can be better than the best of them by the margin. Tuned candidates learn a sixteenth of their
+pairs, then a quarter, then all. From the second rung on one is dropped when it would be worse by the margin even if every
+further fourfold of data brought as much as the last: no learning curve is taken to grow steeper, as in learning-curve
+cross-validation (Mohr and van Rijn 2023).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from itertools import combinations
 
 import numpy as np
 
-from groundtune.decision.evidence import SPARED, Entrant, Evidence, Looks, Seen
+from groundtune.decision.evidence import CLAIMED, SPARED, Entrant, Evidence, Looks, Seen
 from groundtune.evaluation.bounded import Array
 from groundtune.types import ALPHA_NOT_WORSE, ALPHA_SUPERIOR
 
 RISE = 4
 """A rung of data has so many times the pairs of the one before."""
+RUNGS = (1 / 16, 1 / 4, 1.0)
 FEWEST_PAIRS = 16
 """Training pairs of the smallest rung."""
-CLAIMED = 1 / RISE
-"""A candidate that learned a smaller share than this is never said to be better than others."""
 LOOKS = (0.25, 0.5, 1.0)
+"""Shares of the groups that are seen at each look."""
 FEWEST_GROUPS = 10
 """Of the first look; with fewer there is one look less."""
 
@@ -67,18 +67,23 @@ class Course:
 
     @property
     def seen(self) -> Seen:
-        return Seen(self.evidence, self.look, tuple(name for name in self.stops if name not in self.left))
+        learned = {name: stop.learned for name, stop in self.stops.items() if stop.learned}
+        return Seen(self.evidence, learned, tuple(name for name in learned if name not in self.left))
 
 
-def rungs(looks: int, pairs: int) -> tuple[float, ...]:
-    """[look] The share of the training pairs that is learned by then: a quarter for each look before the last, at least 16."""
-    least = min(1.0, next((RISE**-n for n in range(looks, -1, -1) if pairs * RISE**-n >= FEWEST_PAIRS), 1.0))
-    return tuple(max(RISE ** -(looks - 1 - look), least) for look in range(looks))
+def rungs_of(pairs: int) -> tuple[float, ...]:
+    """The shares of its training pairs that a candidate learns one after the other: those with 16 pairs or more, and all."""
+    return tuple(share for share in RUNGS if share == 1 or pairs * share >= FEWEST_PAIRS)
 
 
-def race(field: Sequence[Entrant], looks: Looks, *, measure: Measure, margin: float, floor: float, seed: int = 0) -> Course:
+def looks_at(share: float, looks: int) -> range:
+    """The looks of one rung: a rung that nothing is claimed of ends before the last look."""
+    return range(looks if share >= CLAIMED else max(1, looks - 1))
+
+
+def race(entrants: Sequence[Entrant], looks: Looks, *, measure: Measure, margin: float, floor: float, seed: int = 0) -> Course:
     """Run it. The same scores give the same course, so an interrupted one is repeated from what was stored."""
-    return _Race(Evidence(tuple(field), looks, margin, seed), measure, floor).run()
+    return _Race(Evidence(tuple(entrants), looks, margin, seed), measure, floor).run()
 
 
 @dataclass
@@ -87,74 +92,91 @@ class _Race:
     measure: Measure
     floor: float
     stops: dict[str, Stop] = field(default_factory=dict)
+    learned: dict[str, float] = field(default_factory=dict)
+    """Candidate -> the share of its pairs that its present weights learned."""
     look: int = 0
     ended: str = ""
 
     def run(self) -> Course:
         by_effort = sorted(self.evidence.entrants, key=lambda one: one.effort)
-        untuned = [one for one in by_effort if not one.learned]
-        tuned = [one for one in by_effort if one.learned]
-        last = len(self.evidence.looks.ends) - 1
-        for look in range(last + 1):
-            alone = self._ask(untuned, look, others=())
-            if not tuned and alone:
+        untuned, tuned = [one for one in by_effort if not one.rungs], [one for one in by_effort if one.rungs]
+        many = len(self.evidence.looks.ends)
+        for look in range(many):
+            self._ask(untuned, look, others=())
+            if not tuned and self._decided(self._left(untuned), look):
                 break
-        if tuned and self._spare(tuned):
-            tuned = []
-        for look in range(last + 1) if tuned else ():
-            if self._ask(tuned, look, others=untuned) or not self._left(tuned):
-                break
+        before = self.look
+        if tuned and not self._spare(tuned):
+            self._rungs(tuned, untuned)
         if not self._left(tuned):
-            self.look = max(look for name, look in self.evidence.rows if name in {one.name for one in untuned} or not untuned)
+            self.look = before
         return self._course()
+
+    def _rungs(self, tuned: Sequence[Entrant], untuned: Sequence[Entrant]) -> None:
+        turns, many = self.evidence.turns, len(self.evidence.looks.ends)
+        for turn in range(turns):
+            for one in self._left(tuned):
+                self.learned[one.name] = one.at(turn, turns)
+            for look in looks_at(max(self.learned[one.name] for one in self._left(tuned)), many):
+                self._ask(tuned, look, others=untuned)
+                if not self._left(tuned) or self._decided([*self._left(tuned), *self._left(untuned)], look):
+                    return
 
     def _left(self, some: Sequence[Entrant]) -> list[Entrant]:
         return [one for one in some if one.name not in self.stops]
 
     # --- one look -------------------------------------------------------------------------------------------------------
 
-    def _ask(self, some: Sequence[Entrant], look: int, *, others: Sequence[Entrant]) -> bool:
-        """Measure `some` on one look, compare them with each other and with `others`, drop; whether the race is decided."""
+    def _ask(self, some: Sequence[Entrant], look: int, *, others: Sequence[Entrant]) -> None:
+        """Measure `some` on one look, compare them with each other and with `others`, and drop who is worse by the margin."""
         evidence, asked, against = self.evidence, self._left(some), self._left(others)
         for one in asked:
-            evidence.rows[one.name, look] = self.measure(one.name, look, one.at(look))
+            share = self.learned.setdefault(one.name, 1.0)
+            if (one.name, share, look) not in evidence.rows:
+                evidence.rows[one.name, share, look] = self.measure(one.name, look, share)
         self.look = look
         pairs = [*combinations((one.name for one in asked), 2), *((one.name, other.name) for one in asked for other in against)]
         growth = {one.name: rise for one in asked if (rise := self._growth(one, look)) is not None}
-        evidence.see(look, pairs, growth=growth)
-        hopeless = evidence.hopeless(look)
+        evidence.see(look, pairs, learned=self.learned, growth=growth)
+        worse, better = evidence.worse(self.learned), evidence.better(self.learned)
         for one in asked:
-            over = [other for other in (*asked, *against) if other is not one and hopeless[one.name, other.name] < SPARED]
+            over = [
+                other
+                for other in (*asked, *against)
+                if other is not one
+                and worse[one.name, other.name] < ALPHA_NOT_WORSE
+                and better[frozenset((one.name, other.name))] < ALPHA_SUPERIOR
+            ]
             if over:
-                best = max(over, key=lambda other: evidence.mean(other.name, look))
-                self._stop(one, look, self._why_dropped(one, best, look, growth[one.name]))
-        present = [*self._left(asked), *against]
-        if not self._left(asked) or look == len(evidence.looks.ends) - 1:
-            return False
-        pending = not others and any(one.learned for one in evidence.entrants)
-        return not pending and self._decided(present, look)
+                best = max(over, key=lambda other: self._mean(other, look))
+                why = self._why_dropped(one, best, look, growth[one.name])
+                self.stops[one.name] = Stop(evidence.looks.ends[look], self.learned[one.name], why)
+
+    def _mean(self, one: Entrant, look: int) -> float:
+        return self.evidence.mean(one.name, self.learned[one.name], look)
 
     def _growth(self, one: Entrant, look: int) -> float | None:
-        """By how much it may still improve; None where too little is known of that."""
-        share = one.at(look)
+        """By how much its score may still rise; None where too little is known of that."""
+        share = self.learned[one.name]
         if share == 1:
             return 0.0
-        before = [when for when in range(look) if one.at(when) < share and (one.name, when) in self.evidence.rows]
-        if not before:
+        earlier = [(other, when) for name, other, when in self.evidence.rows if name == one.name and other < share]
+        if share < CLAIMED or not earlier:
             return None
-        early = self.evidence.rows[one.name, before[-1]]
-        late = self.evidence.rows[one.name, look][: len(early)]
-        gain = float(np.nanmean(late - early)) / math.log(share / one.at(before[-1]), RISE)
+        below = max(other for other, _ in earlier)
+        early = self.evidence.rows[one.name, below, max(when for other, when in earlier if other == below)]
+        late = self.evidence.rows[one.name, share, look]
+        many = min(len(early), len(late))
+        gain = float(np.nanmean(late[:many] - early[:many])) / math.log(share / below, RISE)
         return max(0.0, gain) * math.log(1 / share, RISE)
 
     def _why_dropped(self, one: Entrant, best: Entrant, look: int, growth: float) -> str:
-        mine, other = (100 * self.evidence.mean(name, look) for name in (one.name, best.name))
-        reach = f" and at most {100 * growth:.1f} more are expected of all its data" if one.at(look) < 1 else ""
-        margin = f"{100 * self.evidence.margin:g} points or more"
-        return f"worse than {best.name} by {margin}: {mine:.1f} against {other:.1f} points{reach}"
-
-    def _stop(self, one: Entrant, look: int, why: str) -> None:
-        self.stops[one.name] = Stop(self.evidence.looks.ends[look], one.at(look), why)
+        mine, other = 100 * self._mean(one, look), 100 * self._mean(best, look)
+        reach = f", and all its data may bring {100 * growth:.1f} more" if self.learned[one.name] < 1 else ""
+        return (
+            f"worse than {best.name} by {100 * self.evidence.margin:g} points or more: "
+            f"{mine:.1f} against {other:.1f} on {self.evidence.looks.ends[look]} questions{reach}"
+        )
 
     # --- the ends -------------------------------------------------------------------------------------------------------
 
@@ -164,54 +186,54 @@ class _Race:
         full = [name for name, p_value in self.evidence.headroom(margin).items() if p_value < SPARED]
         if not full:
             return False
-        last = len(self.evidence.looks.ends) - 1
-        best = max(full, key=lambda name: self.evidence.mean(name, last))
-        score = f"{100 * self.evidence.mean(best, last):.1f} points"
-        why = f"not trained: {best} scores {score}, and nothing can be better by {100 * margin:g} points or more"
+        best = max((self.evidence.by_name[name] for name in full), key=lambda one: self._mean(one, self.look))
+        why = (
+            f"not trained: {best.name} scores {100 * self._mean(best, self.look):.1f} points, and nothing can be better by "
+            f"{100 * margin:g} or more"
+        )
         for one in tuned:
             self.stops[one.name] = Stop(0, 0.0, why)
         self.evidence.untried = tuple(one.name for one in tuned)
-        self.ended = f"No training began: {best} leaves no headroom."
+        self.ended = f"No training began: {best.name} leaves no headroom."
         return True
 
     def _decided(self, present: Sequence[Entrant], look: int) -> bool:
-        """Superior to all that are left, or the cheapest of them and not worse, with nobody who could still improve."""
-        evidence, better = self.evidence, self.evidence.better(look)
-        settled = all(one.at(look) == 1 for one in present)
-        able = [one for one in present if self._able(one, look)]
-        for one in able:
-            others = [other.name for other in present if other is not one]
+        """Whether one is superior to all that are left, or the cheapest of them is not worse and nobody can still improve."""
+        evidence, names = self.evidence, [one.name for one in present]
+        if look == len(evidence.looks.ends) - 1 and all(self.learned[name] == 1 for name in names):
+            return False
+        better, settled = evidence.better(self.learned), all(self.learned[name] == 1 for name in names)
+        for one in present:
             beats = all(
-                better[frozenset((one.name, other))] < ALPHA_SUPERIOR
-                and evidence.mean(one.name, look) > evidence.mean(other, look)
-                for other in others
+                better[frozenset((one.name, other.name))] < ALPHA_SUPERIOR and self._mean(one, look) > self._mean(other, look)
+                for other in present
+                if other is not one
             )
-            if beats and (settled or (one.learned and one.at(look) >= CLAIMED)):
+            if beats and (settled or (one.rungs and self.learned[one.name] >= CLAIMED)) and self._able(one, look):
                 return self._end(f"{one.name} is better than every other candidate", one, look)
-        if settled and able:
-            cheapest, not_worse = min(present, key=lambda one: one.effort), evidence.not_worse(look, evidence.margin)
-            others = [other.name for other in present if other is not cheapest]
-            if cheapest in able and all(not_worse[cheapest.name, other] < ALPHA_NOT_WORSE for other in others):
+        cheapest = min(present, key=lambda one: one.effort)
+        if settled and self._able(cheapest, look):
+            not_worse = evidence.not_worse(self.learned, evidence.margin)
+            if all(not_worse[cheapest.name, name] < ALPHA_NOT_WORSE for name in names if name != cheapest.name):
                 return self._end(f"{cheapest.name} is the cheapest and not worse than any other by the margin", cheapest, look)
         return False
 
     def _able(self, one: Entrant, look: int) -> bool:
-        evidence = self.evidence
-        return evidence.mean(one.name, look) >= self.floor and evidence.above(one.name, self.floor - evidence.margin, look)
+        least = self.floor - self.evidence.margin
+        return self._mean(one, look) >= self.floor and self.evidence.above(one.name, self.learned[one.name], least, look)
 
     def _end(self, said: str, one: Entrant, look: int) -> bool:
-        asked, all_items = self.evidence.looks.ends[look], self.evidence.looks.ends[-1]
-        share = one.at(look)
+        share, asked, whole = self.learned[one.name], self.evidence.looks.ends[look], self.evidence.looks.ends[-1]
         learned = f", with weights from 1/{round(1 / share)} of its training pairs" if share < 1 else ""
-        self.ended = f"Decided after {asked} of {all_items} questions{learned}: {said}."
+        self.ended = f"Decided after {asked} of {whole} questions{learned}: {said}."
         return True
 
     def _course(self) -> Course:
-        ends, whole = self.evidence.looks.ends, len(self.evidence.looks.items)
+        ends = self.evidence.looks.ends
         left = tuple(one.name for one in self.evidence.entrants if one.name not in self.stops)
         for name in left:
-            look = max(when for other, when in self.evidence.rows if other == name)
-            one = self.evidence.by_name[name]
-            early = ends[look] < whole or one.at(look) < 1
-            self.stops[name] = Stop(ends[look], one.at(look), "the race was decided" if early else "")
+            share = self.learned[name]
+            look = max(when for other, learned, when in self.evidence.rows if (other, learned) == (name, share))
+            early = look < len(ends) - 1 or share < 1
+            self.stops[name] = Stop(ends[look], share, "the race was decided" if early else "")
         return Course(self.evidence, self.look, left, self.stops, self.ended)

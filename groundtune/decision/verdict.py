@@ -186,9 +186,8 @@ class _Race:
 
     def _holds_up(self, name: str) -> bool:
         """Not worse by the margin than any other entry, nor than one that was not trained."""
-        if self.seen is not None and not self.seen.at_ceiling(name, self.margin):
-            return False
-        return all(self.p_not_worse[name, other] < ALPHA_NOT_WORSE for other in self.entries if other != name)
+        held = all(self.p_not_worse[name, other] < ALPHA_NOT_WORSE for other in self.entries if other != name)
+        return held and not (self.seen and self.seen.unmatched(name, self.margin))
 
     def _settled(self, name: str) -> bool:
         """Whether equal scores of candidates that answer differently are enough to take one for the other."""
@@ -237,8 +236,8 @@ class _Race:
         if rivals:
             close = min(rivals, key=lambda rival: abs(self.mean[leader] - self.mean[rival]))
             why = f"{leader} scores best but is not shown to be better than {close} or as good, {self._versus(leader, close)}"
-        elif self.seen is not None and not self.seen.at_ceiling(leader, self.margin):
-            why = f"{leader} scores best but is not shown to be as good as {', '.join(self.seen.untried)} might be"
+        elif self.seen is not None and (open_ := self.seen.unmatched(leader, self.margin)):
+            why = f"{leader} scores best but is not shown to be as good as {', '.join(open_)} might be"
         elif not self._settled(leader):
             why = f"{leader} scores best, the same as {self.unlike[leader][0]} on every question, but with other answers"
         else:

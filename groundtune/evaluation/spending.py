@@ -34,29 +34,24 @@ def look_weights(shares: Sequence[float], *, alpha: float) -> tuple[float, ...]:
 
 @dataclass
 class Family(Generic[Key]):
-    """Hypotheses fixed before the first look, each with the looks that it may be tested at. What is not tested has p = 1."""
+    """Hypotheses fixed before the first look, each with its share of the error rate at each look; an untested one has p = 1."""
 
-    alpha: float
-    weights: tuple[float, ...]
-    """[look] The share of `alpha` that may be used there."""
-    _weight: dict[Key, float] = field(default_factory=dict)
+    _weights: dict[Key, tuple[float, ...]] = field(default_factory=dict)
     _p: dict[Key, float] = field(default_factory=dict)
 
-    def enter(self, key: Key, looks: Sequence[int]) -> None:
-        """Add a hypothesis that is tested at these looks or at some of them."""
-        self._weight[key] = sum(self.weights[look] for look in looks)
+    def enter(self, key: Key, weights: Sequence[float]) -> None:
+        """Add a hypothesis with its weight [look]."""
+        self._weights[key] = tuple(weights)
         self._p[key] = float("inf")
 
     def see(self, key: Key, look: int, p_value: float) -> None:
         """The p-value of one look, from all data up to it."""
-        self._p[key] = min(self._p[key], p_value / self.weights[look] if self.weights[look] else float("inf"))
+        weight = self._weights[key][look]
+        self._p[key] = min(self._p[key], p_value / weight if weight else float("inf"))
 
     def adjusted(self) -> dict[Key, float]:
-        """Adjusted p-values: what lies below `alpha` is rejected; the chance of any false rejection at any look is below it."""
-        return weighted_holm(self._p, self._weight)
-
-    def __contains__(self, key: Key) -> bool:
-        return key in self._p
+        """Adjusted p-values: the chance that any true hypothesis ever has one below alpha is at most alpha."""
+        return weighted_holm(self._p, {key: sum(weights) for key, weights in self._weights.items()})
 
 
 def weighted_holm(p_values: Mapping[Key, float], weights: Mapping[Key, float]) -> dict[Key, float]:
