@@ -10,6 +10,7 @@ a training on all pairs costs as much as `TRAINING` answers, one on a part that 
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from groundtune.evaluation.statistics import Contrast, exact_mcnemar, sign_flip
 from groundtune.types import Example, Interval, Score, Verdict
 
 MARGIN, FLOOR = 0.05, 0.15
-TRAINING = 150
+TRAINING = 400
 """Answers that take as long as one training on all pairs."""
 PAIRS = 300
 COSTS = {"prompt": 1.0, "few_shot": 3.0, "rag": 4.0, "tuned": 1.1, "rag_tuned": 4.1}
@@ -88,20 +89,18 @@ def run(scene: Scene, *, items: int, shape: str, kind: str, seed: int) -> tuple[
     shares = rungs_of(PAIRS)
     rows = drawn(scene, shares, groups=groups, kind=kind, seed=seed)
     work: Counter[str] = Counter()
-    seen: dict[str, tuple[float, int]] = {}
+    answered: dict[tuple[str, float], int] = {}
 
     def measure(name: str, look: int, share: float) -> Array:
-        before, answered = seen.get(name, (0.0, 0))
-        if share != before:
-            work[name] += round(TRAINING * share) if name in TUNED else 0
-            answered = 0
-        work[name] += ends[look] - answered
-        seen[name] = share, ends[look]
+        if name in TUNED and (name, share) not in answered:
+            work[name] += round(TRAINING * share)
+        work[name] += max(0, ends[look] - answered.get((name, share), 0))
+        answered[name, share] = ends[look]
         return rows[name, share][: ends[look]]
 
     field = [Entrant(name, cost, shares if name in TUNED else ()) for name, cost in COSTS.items()]
     course = race(field, looks, measure=measure, margin=MARGIN, floor=FLOOR, seed=seed)
-    kept = {name: rows[name, seen[name][0]][: ends[course.look]] for name in course.left}
+    kept = {name: rows[name, course.seen.learned[name]][: ends[course.look]] for name in course.left}
     whole = {name: rows[name, 1.0] for name in COSTS}
     frugal, exhaustive = decided(kept, looks, course), decided(whole, looks, None)
     return course, frugal, exhaustive, float(sum(work.values())), float(items * len(COSTS) + TRAINING * len(TUNED))
@@ -159,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--replicates", type=int, default=400)
     replicates = parser.parse_args(arguments).replicates
     started = time.monotonic()
+    gc.freeze()  # statsmodels collects garbage at every adjustment
     figures: dict[str, Figure] = {"replicates_per_scene": replicates}
     goals: list[Goal] = []
     for items, shape, kind in ((100, "single", "binary"), (200, "even", "continuous")):

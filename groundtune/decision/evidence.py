@@ -8,14 +8,14 @@ part of its pairs is another assistant than the one that learned all: it has hyp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
 
 import numpy as np
 
 from groundtune.evaluation.bounded import Array, BoundedValues, Codes, score_test
 from groundtune.evaluation.spending import Family, look_weights
-from groundtune.evaluation.statistics import exact_mcnemar, sign_flip
+from groundtune.evaluation.statistics import FLIPS, exact_mcnemar, sign_flip
 from groundtune.types import ALPHA_NOT_WORSE, ALPHA_SUPERIOR
 
 SPARED = 0.005
@@ -24,7 +24,9 @@ much again of resting it on the ceiling."""
 NOT_WORSE = ALPHA_NOT_WORSE - 2 * SPARED
 """What is left of that error rate for comparisons."""
 CLAIMED = 0.25
-"""A candidate that learned a smaller share of its pairs than this is neither called better nor dropped."""
+"""Smaller shares of its pairs are learned only to see how fast a candidate improves: it is compared from this one on."""
+RESOLVED = 4 / FLIPS
+"""Smaller p-values are below what drawn sign flips resolve, and the first looks need them: there the score test counts."""
 CEILING = 1.0
 """No candidate scores more; the only bound that holds whatever a candidate knows."""
 
@@ -61,11 +63,16 @@ class Entrant:
     effort: float
     """Planned seconds or money of the answers: cheaper ones go first."""
     rungs: tuple[float, ...] = ()
-    """Shares of its training pairs that a tuned candidate learns one after the other, the last 1; empty for others."""
+    """Shares of its training pairs that a tuned candidate may learn, from the smallest to 1; empty for others."""
+
+    @property
+    def claimed(self) -> tuple[float, ...]:
+        """The rungs that something may be claimed of."""
+        return tuple(rung for rung in self.rungs if rung >= CLAIMED)
 
     def at(self, turn: int, turns: int) -> float:
         """The share that it has learned in one of so many turns; one with fewer rungs begins them later."""
-        return self.rungs[max(0, turn - turns + len(self.rungs))] if self.rungs else 1.0
+        return self.claimed[max(0, turn - turns + len(self.claimed))] if self.rungs else 1.0
 
 
 @dataclass
@@ -83,7 +90,7 @@ class Evidence:
 
     def __post_init__(self) -> None:
         self.by_name = {one.name: one for one in self.entrants}
-        self.turns = max((len(one.rungs) for one in self.entrants), default=0)
+        self.turns = max((len(one.claimed) for one in self.entrants), default=0)
         shares = self.looks.shares
         self._superior = look_weights(shares, alpha=ALPHA_SUPERIOR / 2)
         self._weights = look_weights(shares, alpha=NOT_WORSE)
@@ -96,7 +103,7 @@ class Evidence:
         family: Family[Hypothesis] = Family()
         for a, b in pairs:
             both = [(self.by_name[a].at(turn, self.turns), self.by_name[b].at(turn, self.turns)) for turn in range(self.turns)]
-            states = [state for state in dict.fromkeys(both or [(1.0, 1.0)]) if min(state) >= CLAIMED]
+            states = list(dict.fromkeys(both or [(1.0, 1.0)]))
             for state in states:
                 family.enter((a, b, *state), [weight / len(states) for weight in weights])
         return family
@@ -114,8 +121,6 @@ class Evidence:
         for pair in pairs:
             a, b = pair if pair in self._one_way else pair[::-1]
             state: Hypothesis = (a, b, learned[a], learned[b])
-            if min(state[2:]) < CLAIMED:
-                continue
             self._seen.append((state, look))
             self._better.see(state, look, self._two_sided(state, look))
             for low, high in ((a, b), (b, a)):
@@ -179,6 +184,11 @@ class Evidence:
     def mean(self, name: str, learned: float, look: int) -> float:
         return float(np.nanmean(self.rows[name, learned, look]))
 
+    def below_ceiling(self, name: str, look: int) -> bool:
+        """Whether an untuned candidate is shown to lie below the ceiling by more than the margin; nothing is claimed by it."""
+        left = self._sample(CEILING - self.rows[name, 1.0, look], low=0.0)
+        return score_test(left, self.margin) < ALPHA_NOT_WORSE
+
     def above(self, name: str, learned: float, least: float, look: int) -> bool:
         """Whether a candidate is shown to lie above `least`, at the level of this look."""
         sample = self._sample(self.rows[name, learned, look], low=0.0)
@@ -198,7 +208,10 @@ class Evidence:
         first, second, sample = first[known], second[known], self._sample(first - second, low=-1.0)
         if not sample.clustered and np.isin(first, (0.0, 1.0)).all() and np.isin(second, (0.0, 1.0)).all():
             return exact_mcnemar(first, second)
-        return sign_flip(sample, seed=self.seed)[0]
+        p_value = sign_flip(sample, seed=self.seed)[0]
+        if p_value > RESOLVED:
+            return p_value
+        return min(RESOLVED, 2 * min(score_test(sample, 0.0), score_test(replace(sample, values=-sample.values), 0.0)))
 
     def _above(self, state: Hypothesis, look: int, least: float) -> float:
         """One-sided p-value of "the first is better than the second by at most `least`"."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -92,10 +91,15 @@ def run_frugal(
     outcome = Outcome()
     exhaustive.probe(outcome)
     work = _Work(exhaustive, looks, outcome)
-    outcome.course = race(entrants, looks, measure=work.measure, margin=margin, floor=floor, seed=seed)
-    outcome.scores = {one.name: work.scores(one.name) for one in entrants if one.name in work.known}
-    outcome.work = {name: Work(work.answers[name], tuple(work.trainings.get(name, ()))) for name in work.known}
-    left = [one for one in exhaustive.candidates if one.name in outcome.course.left]
+    course = race(entrants, looks, measure=work.measure, margin=margin, floor=floor, seed=seed)
+    outcome.course = course
+    outcome.scores = {
+        one.name: work.scores(one.name, course.seen.learned[one.name]) for one in entrants if work.work(one.name).answers
+    }
+    outcome.work = {name: work.work(name) for name in outcome.scores}
+    for (name, share), made in work.weights.items():
+        (outcome.weights if share == course.seen.learned[name] else outcome.rungs).setdefault(name, []).extend(made)
+    left = [one for one in exhaustive.candidates if one.name in course.left]
     outcome.latency = exhaustive.measured_latency(left, outcome)
     return outcome
 
@@ -107,52 +111,48 @@ class _Work:
     race: Race
     looks: Looks
     outcome: Outcome
-    known: dict[str, dict[str, Score]] = field(default_factory=dict)
-    """Candidate -> item -> score, with its present weights."""
-    answers: Counter[str] = field(default_factory=Counter)
-    trainings: dict[str, list[float]] = field(default_factory=dict)
-    _learned: dict[str, float] = field(default_factory=dict)
+    known: dict[tuple[str, float], dict[str, Score]] = field(default_factory=dict)
+    """(candidate, share learned) -> item -> score."""
+    weights: dict[tuple[str, float], list[Weights]] = field(default_factory=dict)
+    """The same -> one a fold, folds in their order."""
 
     def __post_init__(self) -> None:
         self._candidates = {one.name: one for one in self.race.candidates}
 
-    def scores(self, name: str) -> list[Score]:
-        return sorted(self.known[name].values(), key=lambda score: score.item)
+    def scores(self, name: str, learned: float) -> list[Score]:
+        return sorted(self.known[name, learned].values(), key=lambda score: score.item)
 
     def measure(self, name: str, look: int, learned: float) -> Array:
         """[item] The primary metric on all items up to this look; NaN where it does not apply."""
         candidate = self._candidates[name]
-        if name not in self.known and self.race.before is not None:
-            self.race.before(candidate, self._complete())
-        if self._learned.get(name) != learned:
-            self.outcome.rungs.setdefault(name, []).extend(self.outcome.weights.pop(name, []))
-            self.known[name] = {}
-            self._learned[name] = learned
+        if self.race.before is not None and not any(other == name for other, _ in self.known):
+            self.outcome.scores = self._complete()
+            self.race.before(candidate, self.outcome)
+        known = self.known.setdefault((name, learned), {})
         wanted = self.looks.items[: self.looks.ends[look]]
-        missing = {item for item in wanted if item not in self.known[name]}
+        missing = {item for item in wanted if item not in known}
         for number, fold in enumerate(self.race.task.folds):
             asked = tuple(item for item in fold.test if item in missing)
             if asked:
-                shown = Fold(fold.train, asked)
                 weights = self._weights(candidate, number, learned) if candidate.tuning is not None else None
-                for score in self.race.answered(candidate, number, shown, weights, self.outcome):
-                    self.known[name][score.item] = score
-                    self.answers[name] += 1
-        metric = self.race.task.metric
-        return np.array([self.known[name][item].metrics.get(metric, np.nan) for item in wanted])
+                scores = self.race.answered(candidate, number, Fold(fold.train, asked), weights, self.outcome)
+                known.update({score.item: score for score in scores})
+        return np.array([known[item].metrics.get(self.race.task.metric, np.nan) for item in wanted])
+
+    def work(self, name: str) -> Work:
+        answers = sum(len(found) for (other, _), found in self.known.items() if other == name)
+        trainings = [share for (other, share), made in self.weights.items() if other == name for _ in made]
+        return Work(answers, tuple(trainings))
 
     def _weights(self, candidate: Candidate, number: int, learned: float) -> Weights:
-        """Of one fold: made once, folds in their order."""
-        made = self.outcome.weights.setdefault(candidate.name, [])
+        made = self.weights.setdefault((candidate.name, learned), [])
         if number == len(made):
             fold, task = self.race.task.folds[number], self.race.task
             items = part_of(fold, learned, task, seed=self.race.seed)
             made.append(self.race.trained(candidate, number, items, self.outcome))
-            self.trainings.setdefault(candidate.name, []).append(learned)
         return made[number]
 
-    def _complete(self) -> Outcome:
-        """The outcome with the candidates that answered everything: predictions rest on no part of the items."""
+    def _complete(self) -> dict[str, list[Score]]:
+        """The candidates that answered everything: predictions rest on no part of the items."""
         whole = len(self.looks.items)
-        self.outcome.scores = {name: self.scores(name) for name, found in self.known.items() if len(found) == whole}
-        return self.outcome
+        return {name: self.scores(name, share) for (name, share), found in self.known.items() if len(found) == whole}

@@ -11,7 +11,6 @@ from groundtune.decision.frugal import entrant, looks_of, why_exhaustive
 from groundtune.decision.frugality import Frugality
 from groundtune.decision.plan import PlannedStage
 from groundtune.decision.race import Work
-from groundtune.decision.stopping import looks_at
 from groundtune.decision.task import Task
 from groundtune.types import Candidate
 
@@ -45,14 +44,7 @@ def most_work(one: Entrant, looks: Looks, task: Task) -> Work:
     """Everything that a candidate may have to learn and answer."""
     if not one.rungs:
         return Work(len(looks.items), ())
-    trainings: list[float] = []
-    answers = 0
-    for share in one.rungs:
-        end = looks.ends[looks_at(share, len(looks.ends))[-1]]
-        reached = set(looks.items[:end])
-        trainings += [share for fold in task.folds if reached.intersection(fold.test)]
-        answers += end
-    return Work(answers, tuple(trainings))
+    return Work(len(looks.items) * len(one.rungs), tuple(share for share in one.rungs for _ in task.folds))
 
 
 def scaled(
@@ -68,19 +60,23 @@ def scaled(
 def _least(
     entrants: Sequence[Entrant], looks: Looks, task: Task, per_candidate: Mapping[str, tuple[PlannedStage, ...]]
 ) -> dict[str, float]:
-    """If all but the cheapest drop out at the first look and no training begins."""
-    order = sorted(entrants, key=lambda one: (bool(one.rungs), one.effort))
-    tuned = bool(order[-1].rungs) and not order[0].rungs
-    found = {}
-    for place, one in enumerate(order):
-        work = most_work(one, looks, task)
-        if place > 0 or not tuned:
-            work = replace(work, answers=looks.ends[0])
-        if tuned and one.rungs:
-            work = Work(0, ())
-        stages = scaled(per_candidate[one.name], work, task, trained=bool(one.rungs), timed=place == 0)
-        found[one.name] = sum(stage.seconds for stage in stages)
-    return found
+    """If the first look decides, or if the cheapest is perfect and all others drop out at the first look."""
+    first = set(looks.items[: looks.ends[0]])
+    folds = sum(bool(first.intersection(fold.test)) for fold in task.folds)
+    cheapest = min((one for one in entrants if not one.rungs), key=lambda one: one.effort, default=None)
+    early, spared = {}, {}
+    for one in entrants:
+        stages, answers = per_candidate[one.name], looks.ends[0]
+        trainings = one.claimed[:1] * folds
+        early[one.name] = _seconds(scaled(stages, Work(answers, trainings), task, trained=bool(one.rungs)))
+        answers = len(looks.items) if one is cheapest else 0 if one.rungs else answers
+        done = scaled(stages, Work(answers, ()), task, trained=bool(one.rungs), timed=one is cheapest)
+        spared[one.name] = _seconds(done)
+    return early if cheapest is None else min(early, spared, key=lambda some: sum(some.values()))
+
+
+def _seconds(stages: Sequence[PlannedStage]) -> float:
+    return sum(stage.seconds for stage in stages)
 
 
 def _effort(stages: Sequence[PlannedStage]) -> float:

@@ -1,10 +1,10 @@
 """Which candidate answers, learns and stops when, so that no more is measured than a verdict needs. Pure: it is handed scores.
 
-Untuned candidates go through all looks, cheapest first. One that is worse than another by the margin or more is dropped. A
-training begins only if something can be better than the best of them by the margin. Tuned candidates learn a sixteenth of their
-pairs, then a quarter, then all. From the second rung on one is dropped when it would be worse by the margin even if every
-further fourfold of data brought as much as the last: no learning curve is taken to grow steeper, as in learning-curve
-cross-validation (Mohr and van Rijn 2023).
+Untuned candidates answer look by look; one that is worse than another by the margin or more is dropped. Training waits while
+the best of them may leave no headroom. Tuned candidates learn a quarter of their pairs first and answer look by look beside the
+others, and learn all where that decides nothing. With a quarter one is dropped when it would be worse by the margin even if all
+its data brought as much for each fourfold as the last fourfold did, from a sixteenth, which is trained only to know that: no
+learning curve is taken to grow steeper, as in learning-curve cross-validation (Mohr and van Rijn 2023).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ RISE = 4
 RUNGS = (1 / 16, 1 / 4, 1.0)
 FEWEST_PAIRS = 16
 """Training pairs of the smallest rung."""
+HOPELESS = 2
+"""Margins that a tuned candidate must be behind before a smaller rung is trained to see how fast it learns."""
 LOOKS = (0.25, 0.5, 1.0)
 """Shares of the groups that are seen at each look."""
 FEWEST_GROUPS = 10
@@ -76,11 +78,6 @@ def rungs_of(pairs: int) -> tuple[float, ...]:
     return tuple(share for share in RUNGS if share == 1 or pairs * share >= FEWEST_PAIRS)
 
 
-def looks_at(share: float, looks: int) -> range:
-    """The looks of one rung: a rung that nothing is claimed of ends before the last look."""
-    return range(looks if share >= CLAIMED else max(1, looks - 1))
-
-
 def race(entrants: Sequence[Entrant], looks: Looks, *, measure: Measure, margin: float, floor: float, seed: int = 0) -> Course:
     """Run it. The same scores give the same course, so an interrupted one is repeated from what was stored."""
     return _Race(Evidence(tuple(entrants), looks, margin, seed), measure, floor).run()
@@ -95,32 +92,45 @@ class _Race:
     learned: dict[str, float] = field(default_factory=dict)
     """Candidate -> the share of its pairs that its present weights learned."""
     look: int = 0
+    look_of_tuned: int | None = None
+    """The last one that tuned candidates of the first turn were asked at; None before any training."""
     ended: str = ""
 
     def run(self) -> Course:
         by_effort = sorted(self.evidence.entrants, key=lambda one: one.effort)
         untuned, tuned = [one for one in by_effort if not one.rungs], [one for one in by_effort if one.rungs]
-        many = len(self.evidence.looks.ends)
+        many, turns = len(self.evidence.looks.ends), self.evidence.turns
+        self._learn(tuned, turn=0)
         for look in range(many):
             self._ask(untuned, look, others=())
-            if not tuned and self._decided(self._left(untuned), look):
-                break
-        before = self.look
-        if tuned and not self._spare(tuned):
-            self._rungs(tuned, untuned)
-        if not self._left(tuned):
-            self.look = before
+            if self._left(tuned) and not self._waits(tuned, untuned, look):
+                self._ask(tuned, look, others=untuned)
+            begun = not self._left(tuned) or self.look_of_tuned == look
+            if begun and self._decided([*self._left(tuned), *self._left(untuned)], look):
+                return self._course()
+        for turn in range(1, turns):
+            self._learn(tuned, turn)
+            for look in range(many) if self._left(tuned) else ():
+                self._ask(tuned, look, others=untuned)
+                if self._left(tuned) and self._decided([*self._left(tuned), *self._left(untuned)], look):
+                    return self._course()
+        self.look = many - 1
         return self._course()
 
-    def _rungs(self, tuned: Sequence[Entrant], untuned: Sequence[Entrant]) -> None:
-        turns, many = self.evidence.turns, len(self.evidence.looks.ends)
-        for turn in range(turns):
-            for one in self._left(tuned):
-                self.learned[one.name] = one.at(turn, turns)
-            for look in looks_at(max(self.learned[one.name] for one in self._left(tuned)), many):
-                self._ask(tuned, look, others=untuned)
-                if not self._left(tuned) or self._decided([*self._left(tuned), *self._left(untuned)], look):
-                    return
+    def _learn(self, tuned: Sequence[Entrant], turn: int) -> None:
+        for one in self._left(tuned):
+            self.learned[one.name] = one.at(turn, self.evidence.turns)
+
+    def _waits(self, tuned: Sequence[Entrant], untuned: Sequence[Entrant], look: int) -> bool:
+        """Whether no training should begin yet: the best untuned candidate may leave no headroom."""
+        if self.look_of_tuned is None and untuned:
+            if look == len(self.evidence.looks.ends) - 1:
+                return self._spare(tuned)
+            best = max(self._left(untuned), key=lambda one: self._mean(one, look))
+            if not self.evidence.below_ceiling(best.name, look):
+                return True
+        self.look_of_tuned = look
+        return False
 
     def _left(self, some: Sequence[Entrant]) -> list[Entrant]:
         return [one for one in some if one.name not in self.stops]
@@ -136,7 +146,7 @@ class _Race:
                 evidence.rows[one.name, share, look] = self.measure(one.name, look, share)
         self.look = look
         pairs = [*combinations((one.name for one in asked), 2), *((one.name, other.name) for one in asked for other in against)]
-        growth = {one.name: rise for one in asked if (rise := self._growth(one, look)) is not None}
+        growth = {one.name: rise for one in asked if (rise := self._growth(one, look, [*asked, *against])) is not None}
         evidence.see(look, pairs, learned=self.learned, growth=growth)
         worse, better = evidence.worse(self.learned), evidence.better(self.learned)
         for one in asked:
@@ -149,25 +159,22 @@ class _Race:
             ]
             if over:
                 best = max(over, key=lambda other: self._mean(other, look))
-                why = self._why_dropped(one, best, look, growth[one.name])
+                why = self._why_dropped(one, best, look, growth.get(one.name, 0.0))
                 self.stops[one.name] = Stop(evidence.looks.ends[look], self.learned[one.name], why)
 
     def _mean(self, one: Entrant, look: int) -> float:
         return self.evidence.mean(one.name, self.learned[one.name], look)
 
-    def _growth(self, one: Entrant, look: int) -> float | None:
-        """By how much its score may still rise; None where too little is known of that."""
-        share = self.learned[one.name]
+    def _growth(self, one: Entrant, look: int, field: Sequence[Entrant]) -> float | None:
+        """By how much its score may still rise; None where that is not known, or could not have it dropped anyway."""
+        share, lower = self.learned[one.name], [rung for rung in one.rungs if rung < self.learned[one.name]]
         if share == 1:
             return 0.0
-        earlier = [(other, when) for name, other, when in self.evidence.rows if name == one.name and other < share]
-        if share < CLAIMED or not earlier:
+        lead = max((self._mean(other, look) for other in field if self.learned[other.name] == 1), default=0.0)
+        if not lower or self._mean(one, look) > lead - HOPELESS * self.evidence.margin:
             return None
-        below = max(other for other, _ in earlier)
-        early = self.evidence.rows[one.name, below, max(when for other, when in earlier if other == below)]
-        late = self.evidence.rows[one.name, share, look]
-        many = min(len(early), len(late))
-        gain = float(np.nanmean(late[:many] - early[:many])) / math.log(share / below, RISE)
+        early = self.measure(one.name, look, lower[-1])
+        gain = float(np.nanmean(self.evidence.rows[one.name, share, look] - early)) / math.log(share / lower[-1], RISE)
         return max(0.0, gain) * math.log(1 / share, RISE)
 
     def _why_dropped(self, one: Entrant, best: Entrant, look: int, growth: float) -> str:
@@ -200,9 +207,10 @@ class _Race:
     def _decided(self, present: Sequence[Entrant], look: int) -> bool:
         """Whether one is superior to all that are left, or the cheapest of them is not worse and nobody can still improve."""
         evidence, names = self.evidence, [one.name for one in present]
-        if look == len(evidence.looks.ends) - 1 and all(self.learned[name] == 1 for name in names):
+        settled = all(self.learned[name] == 1 for name in names)
+        if settled and look == len(evidence.looks.ends) - 1:
             return False
-        better, settled = evidence.better(self.learned), all(self.learned[name] == 1 for name in names)
+        better = evidence.better(self.learned)
         for one in present:
             beats = all(
                 better[frozenset((one.name, other.name))] < ALPHA_SUPERIOR and self._mean(one, look) > self._mean(other, look)
@@ -234,6 +242,6 @@ class _Race:
         for name in left:
             share = self.learned[name]
             look = max(when for other, learned, when in self.evidence.rows if (other, learned) == (name, share))
-            early = look < len(ends) - 1 or share < 1
+            early = ends[look] < ends[-1] or share < 1
             self.stops[name] = Stop(ends[look], share, "the race was decided" if early else "")
         return Course(self.evidence, self.look, left, self.stops, self.ended)

@@ -147,12 +147,13 @@ class _Race:
         self.contrasts: dict[tuple[str, str], Contrast] = {
             (a, b): compare(self.row[a], self.row[b], table.groups, margin=margin, level=level, seed=seed) for a, b in pairs
         }
+        if seen is not None:
+            self.p_adjusted, self.p_not_worse = dict(seen.better()), dict(seen.not_worse(margin))
+            return
         adjusted = holm([found.p_value for found in self.contrasts.values()])
         self.p_adjusted = {frozenset(pair): p for pair, p in zip(self.contrasts, adjusted, strict=True)}
         ordered = list(permutations(self.entries, 2))
         self.p_not_worse = dict(zip(ordered, holm([self._raw_not_worse(a, b) for a, b in ordered]), strict=True))
-        if seen is not None:
-            self.p_adjusted, self.p_not_worse = dict(seen.better()), dict(seen.not_worse(margin))
 
     def verdict(self) -> Verdict:
         good = [name for name in self.entries if self.mean[name] >= self.floor]
