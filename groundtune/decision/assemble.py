@@ -126,7 +126,11 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
             "verdict": verdict.kind,
             "reason": verdict.reason,
             "provisional": verdict.provisional,
-            "headline": headline(found, {name: report.candidate for name, report in reports.items()}),
+            "headline": headline(
+                found,
+                {name: report.candidate for name, report in reports.items()},
+                learned=outcome.course.seen.learned if outcome.course else {},
+            ),
             "margin": config.decision.margin,
             "floor": found.floor,
             "further_questions": verdict.further_questions,
@@ -145,13 +149,15 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
     return plain
 
 
-def headline(found: Finding, candidates: Mapping[str, Candidate]) -> str:
-    """The verdict in one sentence, with the model of the candidate that it names."""
+def headline(found: Finding, candidates: Mapping[str, Candidate], *, learned: Mapping[str, float]) -> str:
+    """The verdict in one sentence, with the model of the candidate that it names and how much of its data it had `learned`."""
     verdict = found.verdict
     every = ", ".join(dict.fromkeys(candidate.model for candidate in candidates.values()))
     winner = _with_model(verdict.winner, candidates)
     if verdict.kind == "superior":
-        return f"Use {winner}: it beats every other candidate"
+        share = learned.get(verdict.winner or "", 1.0)
+        part = f", with 1/{round(1 / share)} of its training pairs" if share < 1 else ""
+        return f"Use {winner}: it beats every other candidate{part}"
     if verdict.kind == "cheapest non-inferior":
         return f"Use {winner}: no other is better by the margin, and it is the cheapest such"
     if verdict.kind == "none good enough":

@@ -57,11 +57,15 @@ def why_exhaustive(config: Decision, looks: Looks) -> str:
     return ""
 
 
-def entrant(candidate: Candidate, *, effort: float, pairs: int) -> Entrant:
-    """The candidate as the race sees it; `pairs` are those of one training."""
+def entrant(candidate: Candidate, *, effort: float, pairs: int, training: float, answering: float) -> Entrant:
+    """The candidate as the race sees it: `pairs` of one training, planned seconds of learning and answering everything.
+
+    It learns a part first only where that costs at most half of learning all at once.
+    """
     if candidate.tuning is None:
         return Entrant(candidate.name, effort)
-    return Entrant(candidate.name, effort, rungs_of(pairs) if _grows(candidate.tuning) else (1.0,))
+    cheap = training / RISE + answering <= (training + answering) / 2
+    return Entrant(candidate.name, effort, rungs_of(pairs) if cheap and _grows(candidate.tuning) else (1.0,))
 
 
 def _grows(tuning: Tuning) -> bool:
@@ -93,12 +97,11 @@ def run_frugal(
     work = _Work(exhaustive, looks, outcome)
     course = race(entrants, looks, measure=work.measure, margin=margin, floor=floor, seed=seed)
     outcome.course = course
-    outcome.scores = {
-        one.name: work.scores(one.name, course.seen.learned[one.name]) for one in entrants if work.work(one.name).answers
-    }
-    outcome.work = {name: work.work(name) for name in outcome.scores}
+    learned = course.seen.learned
+    outcome.scores = {one.name: work.scores(one.name, learned[one.name]) for one in entrants if one.name in learned}
+    outcome.work = {name: work.work(name) for name in learned}
     for (name, share), made in work.weights.items():
-        (outcome.weights if share == course.seen.learned[name] else outcome.rungs).setdefault(name, []).extend(made)
+        (outcome.weights if share == learned[name] else outcome.rungs).setdefault(name, []).extend(made)
     left = [one for one in exhaustive.candidates if one.name in course.left]
     outcome.latency = exhaustive.measured_latency(left, outcome)
     return outcome

@@ -24,11 +24,18 @@ def schedule(
 ) -> tuple[dict[str, tuple[PlannedStage, ...]], Frugality]:
     """The stages that are planned for each candidate, at most, and how the race is run. `pairs` are those of one training."""
     looks = looks_of(task, seed=config.seed)
-    efforts = {name: _effort(stages) for name, stages in per_candidate.items()}
-    entrants = tuple(
-        entrant(one, effort=efforts[one.name], pairs=pairs.get(one.name, 0)) for one in candidates if one.name in per_candidate
-    )
     exhaustive = {name: {str(stage.name): stage.seconds for stage in stages} for name, stages in per_candidate.items()}
+    entrants = tuple(
+        entrant(
+            one,
+            effort=_effort(per_candidate[one.name]),
+            pairs=pairs.get(one.name, 0),
+            training=exhaustive[one.name].get("train", 0.0),
+            answering=exhaustive[one.name]["answer"],
+        )
+        for one in candidates
+        if one.name in per_candidate
+    )
     why = why_exhaustive(config, looks) if config.race == "frugal" else ""
     if config.race == "exhaustive" or why:
         return dict(per_candidate), Frugality("exhaustive", why, (len(looks.items),), entrants, exhaustive, {})

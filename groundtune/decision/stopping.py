@@ -220,7 +220,7 @@ class _Race:
             if beats and (settled or (one.rungs and self.learned[one.name] >= CLAIMED)) and self._able(one, look):
                 return self._end(f"{one.name} is better than every other candidate", one, look)
         cheapest = min(present, key=lambda one: one.effort)
-        if settled and self._able(cheapest, look):
+        if settled and evidence.may_hold_up(cheapest.name, self.learned, look) and self._able(cheapest, look):
             not_worse = evidence.not_worse(self.learned, evidence.margin)
             if all(not_worse[cheapest.name, name] < ALPHA_NOT_WORSE for name in names if name != cheapest.name):
                 return self._end(f"{cheapest.name} is the cheapest and not worse than any other by the margin", cheapest, look)
