@@ -79,7 +79,7 @@ def part_of(fold: Fold, share: float, task: Task, *, seed: int) -> tuple[str, ..
         return fold.train
     larger = part_of(fold, share * RISE, task, seed=seed)
     by_id = task.by_id()
-    return tuple(draw([by_id[item] for item in larger], round(share * len(fold.train)), seed=seed))
+    return tuple(draw([by_id[item] for item in larger], max(1, round(share * len(fold.train))), seed=seed))
 
 
 def run_frugal(
