@@ -242,14 +242,10 @@ class _Search:
                 return
 
     def tried(self, prices: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+        measured = [lever for lever in _UNITS if any(_figure(found, lever) is not None for found in self._measured.values())]
+        limits = [*(f"decision.{lever} at every measured value" for lever in measured), "decision.must_cite"]
         if self._seen and self._seen.others:
             limits = []
-        else:
-            limits = [
-                f"decision.{lever} at every measured value"
-                for lever in _UNITS
-                if any(_figure(found, lever) is not None for found in self._measured.values())
-            ] + ["decision.must_cite"]
         return (
             f"margin from {100 * MARGINS[0]:g} to {100 * MARGINS[-1]:g} points",
             *limits,
