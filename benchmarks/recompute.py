@@ -52,7 +52,12 @@ class Check:
 
 
 def recompute(report: Mapping[str, Any], rows: Rows) -> list[Check]:
-    """Every statistic of the report, checked against the rows of its scores file."""
+    """Every statistic of the report, checked against the rows of its scores file.
+
+    Raises ValueError for a frugal race: its p-values rest on several looks, of which the file has the last.
+    """
+    if report.get("race", {}).get("kind") == "frugal":
+        raise ValueError(f"{report['run']} was a frugal race, which cannot be computed again from its last scores.")
     by_candidate: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_candidate[row["candidate"]].append(row)

@@ -178,6 +178,7 @@ def report(
         },
         "stages": stages,
         "candidates": found,
+        "race": {"kind": "exhaustive", "why": "", "looks": [], "ended": "", "work": None, "candidates": []},
         "comparisons": comparisons(found) if len(found) > 1 else [],
         "decision": {
             "winner": named if has_winner else None, "verdict": verdict, "reason": f"{named} is ahead.",

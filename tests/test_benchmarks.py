@@ -143,6 +143,7 @@ def report() -> dict[str, Any]:
             {"stage": "answer", "candidate": "prompt", "planned_seconds": 60.0, "measured_seconds": None},
         ],
         "candidates": [candidate("prompt", f1=0.1), candidate("rag", f1=0.5), candidate("tuned", reason="no torch")],
+        "race": {"kind": "exhaustive", "why": "", "looks": [], "ended": "", "work": None, "candidates": []},
         "comparisons": [
             {
                 "a": "rag", "b": "prompt", "metric": "f1", "difference": 0.4, "interval": interval(0.3, 0.5), "p_value": 0.001,

@@ -81,7 +81,7 @@ def test_the_figures_of_the_page_are_those_of_the_code() -> None:
 def test_every_source_is_cited_and_every_citation_has_its_source() -> None:
     body, _, sources = " ".join(PAGE.split()).partition("## Sources")
     listed = set(re.findall(r"(?:^|\. )([A-Z][A-Za-z]+)[^.\d]*?(?:et al\. )?(\d{4}),", f".{sources}"))
-    others = r"(?: et al\.|(?:, [A-Z][a-z]+)* and [A-Z][a-z]+)?"
+    others = r"(?: et al\.|(?:, [A-Z][a-z]+)* and (?:van )?[A-Z][A-Za-z]+)?"
     cited = set(re.findall(rf"([A-Z][A-Za-z]+)(?:'s)?{others} \(?(\d{{4}})", body))
     assert len(listed) >= 14
     assert listed == cited

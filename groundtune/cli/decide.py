@@ -10,6 +10,7 @@ import typer
 import groundtune
 from groundtune.cli import output, progress, results
 from groundtune.cli.options import Json
+from groundtune.reporting.saved import saved
 
 
 def command(
@@ -69,6 +70,8 @@ def command(
         output.line(results.candidates(report["candidates"], metric=report["task"]["metric"]))
         output.line()
         output.line(results.verdict(output.plain(decision.verdict)))
+        for said in saved(report):
+            output.line(said)
         for note in report["notes"]:
             if note.startswith("Warning:"):
                 output.line(note)

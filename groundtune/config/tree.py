@@ -202,6 +202,8 @@ class Decision(Section):
     """Points of the metric by which a candidate may be worse and still count as as good."""
     floor: Share | None = None
     """Below this nothing is good enough; by default the best constant answer's score plus the margin."""
+    race: Literal["exhaustive", "frugal"] = "exhaustive"
+    """Every candidate on every question, or look by look and no more than the verdict needs (docs/science.md)."""
     folds: Annotated[int, Field(ge=2)] = 3
     seed: Annotated[int, Field(ge=0)] = 0
     test_questions: Positive | None = None

@@ -18,6 +18,7 @@ from groundtune.decision.plan import Plan, as_json
 from groundtune.decision.predictions import Scored
 from groundtune.decision.race import READER, Outcome
 from groundtune.decision.report import SCHEMA_VERSION, versions
+from groundtune.decision.saved import saved
 from groundtune.decision.sensitivity import Sensitivity
 from groundtune.decision.setup import Setup
 from groundtune.decision.task import Task
@@ -108,18 +109,28 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
             *(_candidate(report, result, _abstention(task, outcome.scores[name])) for name, report in reports.items()),
             *(_absent(name, setup.models[name], reason) for name, reason in setup.not_applicable.items()),
             *(
+                _absent(name, setup.models[name], stop.why)
+                for name, stop in (outcome.course.stops.items() if outcome.course else ())
+                if name not in outcome.scores
+            ),
+            *(
                 _absent(left.candidate, setup.models[left.candidate], f"left out: {left.reason}")
                 for left in plan.left_out
                 if left.candidate != READER
             ),
         ],
+        "race": saved(plan, outcome, task),
         "comparisons": [asdict(comparison) for comparison in found.comparisons],
         "decision": {
             "winner": verdict.winner,
             "verdict": verdict.kind,
             "reason": verdict.reason,
             "provisional": verdict.provisional,
-            "headline": headline(found, {name: report.candidate for name, report in reports.items()}),
+            "headline": headline(
+                found,
+                {name: report.candidate for name, report in reports.items()},
+                learned=outcome.course.seen.learned if outcome.course else {},
+            ),
             "margin": config.decision.margin,
             "floor": found.floor,
             "further_questions": verdict.further_questions,
@@ -138,13 +149,15 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
     return plain
 
 
-def headline(found: Finding, candidates: Mapping[str, Candidate]) -> str:
-    """The verdict in one sentence, with the model of the candidate that it names."""
+def headline(found: Finding, candidates: Mapping[str, Candidate], *, learned: Mapping[str, float]) -> str:
+    """The verdict in one sentence, with the model of the candidate that it names and how much of its data it had `learned`."""
     verdict = found.verdict
     every = ", ".join(dict.fromkeys(candidate.model for candidate in candidates.values()))
     winner = _with_model(verdict.winner, candidates)
     if verdict.kind == "superior":
-        return f"Use {winner}: it beats every other candidate"
+        share = learned.get(verdict.winner or "", 1.0)
+        part = f", with 1/{round(1 / share)} of its training pairs" if share < 1 else ""
+        return f"Use {winner}: it beats every other candidate{part}"
     if verdict.kind == "cheapest non-inferior":
         return f"Use {winner}: no other is better by the margin, and it is the cheapest such"
     if verdict.kind == "none good enough":

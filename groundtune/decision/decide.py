@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from groundtune.decision.cards import note_measures
 from groundtune.decision.choosing import SWEEP, choose_settings, said, set_up_with, sweep_stages
 from groundtune.decision.constraints import Limits, breaches
 from groundtune.decision.explain import Explainer
+from groundtune.decision.frugal import looks_of, run_frugal
 from groundtune.decision.ledger import ledger, look, next_run
 from groundtune.decision.measures import (
     candidate_reports,
@@ -30,7 +31,7 @@ from groundtune.decision.predictions import Book
 from groundtune.decision.race import READER, Outcome, Race
 from groundtune.decision.report import write_report, write_scores
 from groundtune.decision.sensitivity import sensitivity
-from groundtune.decision.setup import Setup, plan_race, set_up
+from groundtune.decision.setup import Setup, floor_of, plan_race, set_up
 from groundtune.decision.texts import write_questions
 from groundtune.decision.verdict import decide_verdict
 from groundtune.errors import UsageError
@@ -38,7 +39,7 @@ from groundtune.evaluation.standing import Standing, standing
 from groundtune.evaluation.table import score_table
 from groundtune.interfaces import Progress
 from groundtune.store.workspace import Workspace
-from groundtune.types import Candidate, Verdict
+from groundtune.types import Candidate, Score, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def decide(
             raced = tuple(candidate for candidate in setup.candidates if candidate.name in plan.candidates)
         explainer = Explainer(setup, Book(folder / "predictions.json", fingerprint=setup.task.fingerprint))
         reads = any(stage.candidate == READER for stage in plan.stages)
-        outcome = run_race(setup, raced, explainer=explainer, reads=reads, progress=progress)
+        outcome = run_race(setup, raced, explainer=explainer, reads=reads, plan=plan, progress=progress)
         if swept is not None:
             outcome.seconds["sweep", SWEEP] = swept.seconds
             setup = replace(setup, notes=(*setup.notes, said(swept)))
@@ -118,31 +119,36 @@ def conclude(
 ) -> Result:
     """From what was measured to the verdict, what would change it, and the entry in the ledger of looks."""
     workspace, config, task = setup.workspace, setup.workspace.config, setup.task
+    raced = [candidate for candidate in raced if candidate.name in outcome.scores]
     reports = candidate_reports(setup, raced, outcome)
     figures = constrained_figures(setup, reports, outcome, progress=progress)
     limits = Limits.of(config.decision, currency=config.prices.currency)
     excluded = {name: "; ".join(broken) for name, one in figures.items() if (broken := breaches(one, limits))}
+    compared, seen = outcome.compared(), outcome.course.seen if outcome.course else None
+    floor = config.decision.floor if outcome.course is None else floor_of(setup)
     found = decide_verdict(
-        {name: scores for name, scores in outcome.scores.items() if name not in excluded},
+        {name: scores for name, scores in compared.items() if name not in excluded},
         metric=task.metric,
         examples=task.examples,
         costs=known_costs(reports),
         margin=config.decision.margin,
-        floor=config.decision.floor,
+        floor=floor,
         seed=config.decision.seed,
         settings=task.settings,
+        seen=seen,
     )
     changes = sensitivity(
-        outcome.scores,
+        compared,
         metric=task.metric,
         examples=task.examples,
-        measured=figures,
+        measured={name: one for name, one in figures.items() if name in compared},
         limits=limits,
-        prices=shared_prices(setup, reports),
+        prices=shared_prices(setup, {name: report for name, report in reports.items() if name in compared}),
         margin=config.decision.margin,
-        floor=config.decision.floor,
+        floor=floor,
         seed=config.decision.seed,
         settings=task.settings,
+        seen=seen,
     )
     costs = running(reports, indexing_seconds=indexing_seconds(workspace), prices=config.prices)
     looked = look(workspace, run, fingerprint=task.fingerprint, items=len(task.test_ids))
@@ -160,7 +166,7 @@ def conclude(
         figures=figures,
         excluded=excluded,
         found=found,
-        field=_field(setup, outcome, excluded),
+        field=_field(setup, compared, excluded),
         sensitivity=changes,
         break_evens=break_evens(reports, costs, upkeep=config.upkeep, currency=config.prices.currency),
         probes=explainer.explain(outcome),
@@ -176,13 +182,15 @@ def run_race(
     progress: Progress | None,
     explainer: Explainer | None = None,
     reads: bool = False,
+    plan: Plan | None = None,
 ) -> Outcome:
     """Run the race and remember its weights and this machine's training pace.
 
-    `explainer` predicts each candidate before it is built; `reads` runs the reader probe, where there is one.
+    `explainer` predicts each candidate before it is built; `reads` runs the reader probe, where there is one; a `plan` says
+    whether the race is frugal.
     """
     workspace, decision = setup.workspace, setup.workspace.config.decision
-    outcome = Race(
+    race = Race(
         task=setup.task,
         candidates=tuple(raced),
         workshop=setup.workshop,
@@ -194,18 +202,24 @@ def run_race(
         progress=progress,
         reader=setup.reader if reads else None,
         before=explainer.predict if explainer is not None else None,
-    ).run()
+    )
+    if plan is not None and plan.frugality is not None and plan.frugality.race == "frugal":
+        looks = looks_of(setup.task, seed=decision.seed)
+        outcome = run_frugal(
+            race, plan.frugality.entrants, looks, margin=decision.margin, floor=floor_of(setup), seed=decision.seed
+        )
+    else:
+        outcome = race.run()
     for candidate in raced:
-        for weights in outcome.weights.get(candidate.name, ()):
+        for weights in (*outcome.rungs.get(candidate.name, ()), *outcome.weights.get(candidate.name, ())):
             remember_weights(workspace, weights)
             model = setup.workshop.model(candidate.model)
             remember_training_pace(model, weights.result, memory=workspace.state / "pace.json")
     return outcome
 
 
-def _field(setup: Setup, outcome: Outcome, excluded: Container[str]) -> Standing | None:
+def _field(setup: Setup, compared: Mapping[str, Sequence[Score]], excluded: Container[str]) -> Standing | None:
     """Where the compared candidates stand; None when there are fewer than two, or nothing that the metric can score."""
-    compared = {name: scores for name, scores in outcome.scores.items() if name not in excluded}
-    table = score_table(compared, metric=setup.task.metric)
+    table = score_table({name: rows for name, rows in compared.items() if name not in excluded}, metric=setup.task.metric)
     many = len(table.candidates) > 1 and len(table.items) > 0
     return standing(table, seed=setup.workspace.config.decision.seed) if many else None

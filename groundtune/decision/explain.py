@@ -61,11 +61,12 @@ class Explainer:
         task, seed, metric = self._task, self._setup.workspace.config.decision.seed, self._task.metric
         ceiling = self._held(outcome)
         found = None
-        if outcome.probe and "rag" in outcome.scores:
+        whole = {name: scores for name, scores in outcome.scores.items() if len(scores) == len(self._scored)}
+        if outcome.probe and "rag" in whole:
             found = decompose(
                 outcome.probe,
-                rag=outcome.scores["rag"],
-                closed_book=outcome.scores.get("prompt"),
+                rag=whole["rag"],
+                closed_book=whole.get("prompt"),
                 examples=self._scored,
                 held=ceiling or {},
                 metric=metric,
@@ -80,7 +81,7 @@ class Explainer:
             decomposition=found,
             not_applicable="" if found else "Not applicable: it needs documents, located evidence and the rag candidate.",
             matrix=matrix(
-                closed_book=outcome.scores.get("prompt"),
+                closed_book=whole.get("prompt"),
                 probe=outcome.probe,
                 examples=self._scored,
                 metric=metric,

@@ -42,13 +42,18 @@ def candidate_reports(setup: Setup, raced: Sequence[Candidate], outcome: Outcome
             round(sum(score.usage.output_tokens for score in scores) / len(scores)),
         )
         latency = outcome.latency.get(candidate.name)
-        cost = cost_of(
-            candidate,
-            local=candidate.external is None and setup.workshop.model(candidate.model).local,
-            latency=latency,
-            tokens=tokens,
-            training_seconds=[weights.result.seconds for weights in outcome.weights.get(candidate.name, ())],
-            prices=setup.workspace.config.prices,
+        dropped = outcome.course is not None and latency is None
+        cost = (
+            None
+            if dropped
+            else cost_of(
+                candidate,
+                local=candidate.external is None and setup.workshop.model(candidate.model).local,
+                latency=latency,
+                tokens=tokens,
+                training_seconds=[weights.result.seconds for weights in outcome.weights.get(candidate.name, ())],
+                prices=setup.workspace.config.prices,
+            )
         )
         reports[candidate.name] = CandidateReport(candidate, metrics, intervals, len(scores), latency, cost, tokens)
     return reports

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from groundtune.config import Prices
+from groundtune.decision.frugality import Frugality
 from groundtune.errors import UsageError
 from groundtune.interfaces import LanguageModel
 from groundtune.store.artefacts import write_whole
@@ -188,6 +189,8 @@ class Plan:
     """Smallest difference of the primary metric that the race would find with 80 % power."""
     scheme: str
     notes: tuple[str, ...] = ()
+    frugality: Frugality | None = None
+    """How the race is run; its stages are then the most that it may take."""
 
     @property
     def seconds(self) -> float:

@@ -12,6 +12,7 @@ from groundtune.candidates.build import Answerer, build, build_any, neighbours_o
 from groundtune.candidates.workshop import Weights, Workshop
 from groundtune.decision.probes import GoldEvidence, NearestAnswer, RetrievedContextOnly
 from groundtune.decision.reader import Reader
+from groundtune.decision.stopping import Course
 from groundtune.decision.task import Fold, Task
 from groundtune.evaluation.evaluate import evaluate
 from groundtune.evaluation.latency import measure_latency
@@ -20,6 +21,15 @@ from groundtune.store.stages import Stages
 from groundtune.types import Answer, Candidate, Example, Latency, RetrievedContext, Score
 
 PROBE, CONTEXT, NEAREST, READER = "gold evidence", "retrieved context", "nearest answer", "reader"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one candidate did."""
+
+    answers: int
+    trainings: tuple[float, ...]
+    """The share of a fold's pairs that each training learned."""
 
 
 @dataclass
@@ -41,8 +51,21 @@ class Outcome:
     """The reader probe; empty where it was left out."""
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     """(stage, candidate) -> wall seconds of this run; work found in the store costs nearly nothing."""
+    rungs: dict[str, list[Weights]] = field(default_factory=dict)
+    """Tuned candidate -> weights from a part of its pairs that it outgrew."""
+    work: dict[str, Work] = field(default_factory=dict)
+    """Candidate -> what it did in a frugal race."""
+    course: Course | None = None
+    """How a frugal race went; None when every candidate answered everything."""
     refused: dict[str, str] = field(default_factory=dict)
     """Candidates that could not be built from these data, with the reason."""
+
+    def compared(self) -> dict[str, list[Score]]:
+        """The scores that a verdict rests on: of candidates that were not dropped, on the items that all of them answered."""
+        if self.course is None:
+            return self.scores
+        items = set(self.course.items)
+        return {name: [one for one in self.scores[name] if one.item in items] for name in self.course.left}
 
 
 @dataclass(frozen=True)
@@ -66,7 +89,7 @@ class Race:
     def run(self) -> Outcome:
         """Probes first, so that every candidate can be predicted before it is built."""
         outcome = Outcome()
-        self._probe(outcome)
+        self.probe(outcome)
         for candidate in self.candidates:
             if self.before is not None:
                 self.before(candidate, outcome)
@@ -74,39 +97,43 @@ class Race:
                 outcome.weights[candidate.name] = self._tune(candidate, outcome)
             outcome.scores[candidate.name] = self._answer(candidate, outcome)
             self.workshop.release_tuned()
-        outcome.latency = self._latency(outcome)
+        outcome.latency = self.measured_latency(self.candidates, outcome)
         return outcome
 
     def _tune(self, candidate: Candidate, outcome: Outcome) -> list[Weights]:
+        return [self.trained(candidate, number, fold.train, outcome) for number, fold in enumerate(self.task.folds)]
+
+    def trained(self, candidate: Candidate, number: int, items: Sequence[str], outcome: Outcome) -> Weights:
+        """The weights that this candidate makes of some of a fold's training items."""
         by_id = self.task.by_id()
-        made: list[Weights] = []
-        with _timed(outcome, "train", candidate.name):
-            for number, fold in enumerate(self.task.folds, start=1):
-                made.append(
-                    tune(
-                        candidate,
-                        workshop=self.workshop,
-                        train_examples=[by_id[item] for item in fold.train],
-                        folder=self.weights_folder,
-                        seed=self.seed,
-                        progress=self._named(f"train {candidate.name} {number}/{len(self.task.folds)}"),
-                    )
-                )
-        return made
+        with timed(outcome, "train", candidate.name):
+            return tune(
+                candidate,
+                workshop=self.workshop,
+                train_examples=[by_id[item] for item in items],
+                folder=self.weights_folder,
+                seed=self.seed,
+                progress=self._named(f"train {candidate.name} {number + 1}/{len(self.task.folds)}"),
+            )
 
     def _answer(self, candidate: Candidate, outcome: Outcome) -> list[Score]:
+        weights = outcome.weights.get(candidate.name)
         scores: list[Score] = []
-        with _timed(outcome, "answer", candidate.name):
-            for number, fold in enumerate(self.task.folds):
-                weights = outcome.weights[candidate.name][number] if candidate.tuning is not None else None
-                assistant = self._build(candidate, fold, weights)
-                label = f"answer {candidate.name} {number + 1}/{len(self.task.folds)}"
-                scores += self._evaluate(assistant, assistant.fingerprint, fold, number, candidate.name, label)
-                if weights is not None:
-                    self.workshop.release_tuned()
+        for number, fold in enumerate(self.task.folds):
+            scores += self.answered(candidate, number, fold, weights[number] if weights else None, outcome)
         return sorted(scores, key=lambda score: score.item)
 
-    def _probe(self, outcome: Outcome) -> None:
+    def answered(self, candidate: Candidate, number: int, fold: Fold, weights: Weights | None, outcome: Outcome) -> list[Score]:
+        """Scores of this candidate on the test items of a fold, or of a part of one; weights are dropped from memory."""
+        with timed(outcome, "answer", candidate.name):
+            assistant = self._build(candidate, fold, weights)
+            label = f"answer {candidate.name} {number + 1}/{len(self.task.folds)}"
+            scores = self._evaluate(assistant, assistant.fingerprint, fold, number, candidate.name, label)
+            if weights is not None:
+                self.workshop.release_tuned()
+        return scores
+
+    def probe(self, outcome: Outcome) -> None:
         """Retrieval alone, the nearest example's answer, the untuned model with gold evidence, and the reader with it."""
         retriever = self.workshop.retriever
         retrieving = [candidate for candidate in self.candidates if isinstance(candidate.context, RetrievedContext)]
@@ -114,7 +141,7 @@ class Race:
         outcome.nearest = self._nearest()
         if retriever is None or not retrieving:
             return
-        with _timed(outcome, "probe", retrieving[0].name):
+        with timed(outcome, "probe", retrieving[0].name):
             recipe = replace(retrieving[0], tuning=None, examples=None)
             only = RetrievedContextOnly(build(recipe, workshop=self.workshop, train_examples=()))
             outcome.context = self._all(only, only.fingerprint, CONTEXT)
@@ -125,9 +152,9 @@ class Race:
             gold = GoldEvidence(build(recipe, workshop=self.workshop, train_examples=()), retriever=retriever)
             outcome.probe = self._all(gold, gold.fingerprint, PROBE, only=located)
         if self.reader is not None:
-            with _timed(outcome, "train", READER):
+            with timed(outcome, "train", READER):
                 weights = self.reader.weights(progress=self._named("train reader"))
-            with _timed(outcome, "probe", READER):
+            with timed(outcome, "probe", READER):
                 recipe = replace(self.reader.candidate, name=READER, context=None)
                 reading = GoldEvidence(
                     build(recipe, workshop=self.workshop, train_examples=(), weights=weights), retriever=retriever
@@ -159,12 +186,12 @@ class Race:
             scores += self._evaluate(probe, key, shown, number, name, f"probe {name}", show_evidence=only is not None)
         return sorted(scores, key=lambda score: score.item)
 
-    def _latency(self, outcome: Outcome) -> dict[str, Latency]:
+    def measured_latency(self, candidates: Sequence[Candidate], outcome: Outcome) -> dict[str, Latency]:
         """Batch 1, candidates interleaved, the first fold's weights, questions of every fold."""
         fold = self.task.folds[0]
         assistants = {
             candidate.name: self._build(candidate, fold, outcome.weights[candidate.name][0] if candidate.tuning else None)
-            for candidate in self.candidates
+            for candidate in candidates
         }
         by_id = self.task.by_id()
         items = [by_id[item] for item in self.task.test_ids]
@@ -225,8 +252,9 @@ def _alone(assistant: Answerer) -> Callable[[Example], Answer]:
 
 
 @contextmanager
-def _timed(outcome: Outcome, stage: str, candidate: str) -> Iterator[None]:
-    """Notes the wall seconds of its block in `outcome.seconds`."""
+def timed(outcome: Outcome, stage: str, candidate: str) -> Iterator[None]:
+    """Adds the wall seconds of its block to `outcome.seconds`."""
     started = time.perf_counter()
     yield
-    outcome.seconds[stage, candidate] = time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    outcome.seconds[stage, candidate] = outcome.seconds.get((stage, candidate), 0.0) + seconds

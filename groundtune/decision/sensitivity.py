@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from groundtune.decision.aged_race import AgedRace
 from groundtune.decision.constraints import Limits, Measured, breaches
+from groundtune.decision.evidence import Seen
 from groundtune.decision.repeated import quick_collections, remembered
 from groundtune.decision.verdict import decide_verdict
 from groundtune.evaluation.statistics import contrast
@@ -96,15 +97,20 @@ def sensitivity(
     floor: float | None = None,
     seed: int = 0,
     settings: Settings = NOTHING_SET,
+    seen: Seen | None = None,
 ) -> Sensitivity:
     """Break points of the verdict on `scores`, one lever at a time, the others staying as they are.
 
     `scores` and `measured` are of all candidates that ran, also of those that break a limit now; `prices` maps each price to
     the candidates whose answers it makes cheaper or dearer in proportion; the other arguments are those of `decide_verdict`.
+    Limits are not varied where candidates were dropped: one might come back if what it was dropped for went. The rate at which
+    facts change is not varied where a race took several looks, whose tests are of the scores as they are.
     """
-    search = _Search(scores, metric, examples, measured, limits, margin, floor, seed, settings)
+    search = _Search(scores, metric, examples, measured, limits, margin, floor, seed, settings, seen)
     with quick_collections():
-        changes = [*search.margins(), *search.limits(), *search.citing(), *search.rates(), *search.costs(prices)]
+        limited = () if seen and seen.others else (*search.limits(), *search.citing())
+        rates = () if seen else search.rates()
+        changes = [*search.margins(), *limited, *rates, *search.costs(prices)]
     return Sensitivity(tuple(changes), search.tried(prices))
 
 
@@ -120,10 +126,11 @@ class _Search:
         floor: float | None,
         seed: int,
         settings: Settings,
+        seen: Seen | None,
     ) -> None:
         self._scores, self._metric, self._examples = scores, metric, examples
         self._measured, self._limits, self._margin, self._floor, self._seed = measured, limits, margin, floor, seed
-        self._settings = settings
+        self._settings, self._seen = settings, seen
         self._aged = AgedRace(scores, measured, metric, examples)
         self._compare = remembered(contrast)
         self._known: dict[tuple[tuple[str, ...], float, float], Outcome] = {}
@@ -160,6 +167,7 @@ class _Search:
                 seed=self._seed,
                 settings=self._settings,
                 compare=self._compare,
+                seen=self._seen,
             ).verdict
             self._known[key] = Outcome(verdict.kind, verdict.winner, verdict.provisional)
         return self._known[key]
@@ -267,16 +275,15 @@ class _Search:
                 return
 
     def tried(self, prices: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-        limits = [
-            f"decision.{lever} at every measured value"
-            for lever in _UNITS
-            if any(_figure(found, lever) is not None for found in self._measured.values())
-        ]
+        measured = [lever for lever in _UNITS if any(_figure(found, lever) is not None for found in self._measured.values())]
+        limits = [*(f"decision.{lever} at every measured value" for lever in measured), "decision.must_cite"]
+        if self._seen and self._seen.others:
+            limits = []
+        aging = self._aged.applies and not self._seen
+        limits += [f"upkeep.facts_changed_per_month up to {100 * RATES[-1]:g} %"] if aging else []
         return (
             f"margin from {100 * MARGINS[0]:g} to {100 * MARGINS[-1]:g} points",
             *limits,
-            "decision.must_cite",
-            *([f"upkeep.facts_changed_per_month up to {100 * RATES[-1]:g} %"] if self._aged.applies else []),
             *(f"{price}, from a tenth to ten times" for price in prices),
             "the cost of each candidate's answers, from a tenth to ten times",
         )

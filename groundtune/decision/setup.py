@@ -30,13 +30,16 @@ from groundtune.decision.plan import (
 )
 from groundtune.decision.race import READER
 from groundtune.decision.reader import Reader, reader, shares_questions
+from groundtune.decision.schedule import schedule
 from groundtune.decision.task import Task, prepare
 from groundtune.errors import DataError
+from groundtune.evaluation.baseline import best_constant
 from groundtune.evaluation.statistics import minimum_detectable_effect, smallest_p
 from groundtune.ingest.reading import stored_document
 from groundtune.ingest.sync import SyncReport, sync
 from groundtune.interfaces import Progress
 from groundtune.models import load_embedder
+from groundtune.scoring import metric as find_metric
 from groundtune.store.tables import documents as documents_table
 from groundtune.store.workspace import Workspace
 from groundtune.types import LOCAL, Candidate, RetrievedContext, WholeDocuments
@@ -136,6 +139,15 @@ def _reader(workspace: Workspace, workshop: Workshop, task: Task, candidates: Se
     return reader(wanted, workshop=workshop, tuning=wanted.tuning, folder=folder, seed=seed), ""
 
 
+def floor_of(setup: Setup) -> float:
+    """The mean score below which no candidate is good enough, by default the best constant answer's plus the margin."""
+    decision, task = setup.workspace.config.decision, setup.task
+    if decision.floor is not None:
+        return decision.floor
+    scored = [example for example in task.examples if example.id in set(task.test_ids)]
+    return best_constant(scored, find_metric(task.metric, settings=task.settings)).score + decision.margin
+
+
 def documents_with_text(workspace: Workspace) -> dict[str, dict[str, Any]]:
     """The documents that have text, as the operator sees them: evidence is located for everybody, whoever asks."""
     chosen = select(documents_table).where(documents_table.c.status == "ok")
@@ -195,7 +207,7 @@ def plan_race(
     `others` are stages beside the candidates, and `not_done` what is known to be left out of them.
     """
     config, task, workshop = setup.workspace.config, setup.task, setup.workshop
-    per_candidate = {}
+    per_candidate, pairs = {}, {}
     for candidate in setup.candidates:
         if candidate.external is not None:
             per_candidate[candidate.name] = external_stages(
@@ -209,6 +221,7 @@ def plan_race(
         model = workshop.model(candidate.model)
         memory = setup.workspace.state / "pace.json"
         load = _load(candidate, setup)
+        pairs[candidate.name] = load.pairs
         pace = measure_pace(model, batch_size=config.decision.batch_size, memory=memory)
         pace = measure_training_pace(model, candidate, prompt_tokens=load.prompt_tokens, pace=pace, memory=memory)
         probed = candidate.name == "rag" and task.has_evidence
@@ -224,7 +237,9 @@ def plan_race(
     again = warning(looks_before(setup.workspace, fingerprint=task.fingerprint) + 1)
     reading, off = _reader_stages(setup)
     others = others or {}
+    per_candidate, frugality = schedule(config.decision, task, setup.candidates, per_candidate, pairs)
     stages, left_out = choose({**per_candidate, **others, **reading}, budget, last=(*others, READER))
+    frugality = frugality.of({stage.candidate for stage in stages})
     return Plan(
         stages=tuple(stages),
         left_out=(*left_out, *not_done, *off),
@@ -235,7 +250,8 @@ def plan_race(
         smallest_p=smallest_p(groups),
         mde=minimum_detectable_effect(groups, comparisons=len(setup.candidates) * (len(setup.candidates) - 1) // 2),
         scheme=task.scheme,
-        notes=(*(str(problem) for problem in task.problems), *filter(None, [again]), *setup.notes),
+        notes=(*(str(problem) for problem in task.problems), *filter(None, [again, frugality.note]), *setup.notes),
+        frugality=frugality,
     )
 
 

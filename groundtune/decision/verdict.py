@@ -8,6 +8,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from groundtune.decision.evidence import Seen
 from groundtune.evaluation.baseline import best_constant
 from groundtune.evaluation.bounded import Array, BoundedValues, score_test
 from groundtune.evaluation.crossed import sample_of
@@ -63,6 +64,7 @@ def decide_verdict(
     seed: int = 0,
     settings: Settings = NOTHING_SET,
     compare: Callable[..., Contrast] = contrast,
+    seen: Seen | None = None,
 ) -> Finding:
     """The verdict on candidates that meet the constraints, and the comparisons behind it.
 
@@ -78,7 +80,8 @@ def decide_verdict(
     the better mean, then to the one given first. Whoever wins must also be shown, one-sided at 2.5 %, to lie above the floor
     less the margin, by default above the best constant answer, because the best of several that know nothing may clear the
     floor by luck. The order of items and the names of candidates and groups change nothing. `compare` stands in for `contrast`
-    where its results are remembered.
+    where its results are remembered. `seen` brings the p-values of a race with several looks, whose candidates are those that
+    are left: one that was dropped is worse by the margin than one of them, and one that was not trained cannot be better by it.
 
     Scores with several training seeds make a claim about the method, in which seeds are a sample like the items, unless `claim`
     asks for these weights, whose scores are then averaged. With one seed there is no other claim than about these weights.
@@ -95,7 +98,7 @@ def decide_verdict(
         return Finding(Verdict("none good enough", None, None, reason), (), floor, constant)
     claimed: Claim = "these weights" if table.seeds == 1 else claim or "the method"
     said = {name: {(row.item, row.seed): row.answer for row in rows if row.item in wanted} for name, rows in scores.items()}
-    race = _Race(table, said, metric=metric, costs=costs, margin=margin, floor=floor, claim=claimed, seed=seed, compare=compare)
+    race = _Race(table, said, metric, costs, margin, floor, claimed, seed, compare, seen)
     return Finding(race.verdict(), race.comparisons(), floor, constant, claimed)
 
 
@@ -106,7 +109,6 @@ class _Race:
         self,
         table: ScoreTable,
         said: Mapping[str, Mapping[tuple[str, int], str]],
-        *,
         metric: str,
         costs: Mapping[str, float],
         margin: float,
@@ -114,8 +116,10 @@ class _Race:
         claim: Claim,
         seed: int,
         compare: Callable[..., Contrast],
+        seen: Seen | None,
     ) -> None:
         self.table, self.metric, self.margin, self.floor, self.claim = table, metric, margin, floor, claim
+        self.seen, self.others = seen, seen.others if seen else ()
         self.least = floor - margin
         rows = table.by_seed if claim == "the method" else table.values[:, np.newaxis]
         self.row = dict(zip(table.candidates, rows, strict=True))
@@ -143,6 +147,9 @@ class _Race:
         self.contrasts: dict[tuple[str, str], Contrast] = {
             (a, b): compare(self.row[a], self.row[b], table.groups, margin=margin, level=level, seed=seed) for a, b in pairs
         }
+        if seen is not None:
+            self.p_adjusted, self.p_not_worse = dict(seen.better()), dict(seen.not_worse(margin))
+            return
         adjusted = holm([found.p_value for found in self.contrasts.values()])
         self.p_adjusted = {frozenset(pair): p for pair, p in zip(self.contrasts, adjusted, strict=True)}
         ordered = list(permutations(self.entries, 2))
@@ -158,10 +165,12 @@ class _Race:
                 f"The best, {leader}, scores {self.mean[leader]:.3f} on {self.metric}, below the floor of {self.floor:.3f}",
             )
         rivals = [name for name in self.entries if name != leader]
-        beaten = bool(rivals) and all(self._beats(leader, rival) for rival in rivals)
+        beaten = bool(rivals or self.others) and all(self._beats(leader, rival) for rival in rivals)
+        beaten = beaten and not (self.seen and self.seen.untried)
         if beaten and self._clears_floor(leader) and self._settled(leader):
-            closest = min(rivals, key=lambda rival: self.mean[leader] - self.mean[rival])
-            return self._say("superior", leader, f"{leader} beats every other candidate, {self._versus(leader, closest)}")
+            closest = min(rivals, key=lambda rival: self.mean[leader] - self.mean[rival], default=None)
+            why = self._versus(leader, closest) if closest else f"each of which was dropped: {', '.join(self.others)}"
+            return self._say("superior", leader, f"{leader} beats every other candidate, {why}")
         proven = [name for name in good if self._clears_floor(name) and self._settled(name) and self._holds_up(name)]
         if proven:
             cheapest = min(proven, key=self.cheapness)
@@ -177,8 +186,9 @@ class _Race:
         return self.mean[winner] > self.mean[other] and self.p_adjusted[frozenset((winner, other))] < ALPHA_SUPERIOR
 
     def _holds_up(self, name: str) -> bool:
-        """Not worse by the margin than any other entry."""
-        return all(self.p_not_worse[name, other] < ALPHA_NOT_WORSE for other in self.entries if other != name)
+        """Not worse by the margin than any other entry, nor than one that was not trained."""
+        held = all(self.p_not_worse[name, other] < ALPHA_NOT_WORSE for other in self.entries if other != name)
+        return held and not (self.seen and self.seen.unmatched(name, self.margin))
 
     def _settled(self, name: str) -> bool:
         """Whether equal scores of candidates that answer differently are enough to take one for the other."""
@@ -227,6 +237,8 @@ class _Race:
         if rivals:
             close = min(rivals, key=lambda rival: abs(self.mean[leader] - self.mean[rival]))
             why = f"{leader} scores best but is not shown to be better than {close} or as good, {self._versus(leader, close)}"
+        elif self.seen is not None and (open_ := self.seen.unmatched(leader, self.margin)):
+            why = f"{leader} scores best but is not shown to be as good as {', '.join(open_)} might be"
         elif not self._settled(leader):
             why = f"{leader} scores best, the same as {self.unlike[leader][0]} on every question, but with other answers"
         else:
@@ -235,7 +247,7 @@ class _Race:
         return Verdict("inconclusive", None, leader, f"{why}{settle}; {self._basis()}.", further)
 
     def _why_cheapest(self, winner: str, leader: str) -> str:
-        if len(self.entries) == 1:
+        if len(self.entries) == 1 and not self.others:
             return f"{winner} has no rival with other answers and is the cheapest"
         why = f"{winner} is the cheapest that is shown not to be worse than any other by {100 * self.margin:g} points or more"
         return why if winner == leader else f"{why}, {self._versus(winner, leader)}"
@@ -281,7 +293,7 @@ class _Race:
             p_value=found.p_value,
             p_adjusted=self.p_adjusted[frozenset((first, second))],
             p_not_worse=self.p_not_worse[first, second],
-            test=found.test,
+            test=found.test + (f"; alpha spending over {self.seen.looks} looks" if self.seen else ""),
             items=items,
             groups=groups,
         )

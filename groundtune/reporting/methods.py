@@ -53,6 +53,12 @@ NAMED = (
         "Efron 1987",
     ),
     Method(
+        "alpha spending",
+        "The scores were looked at more than once, and each look may use a part of the error rate only, very little at first. "
+        "Together they use no more than one look would.",
+        "Lan and DeMets 1983; O'Brien and Fleming 1979",
+    ),
+    Method(
         "identical scores",
         "Two candidates with the same score on every question are one entry of the family; the cheaper stands for both.",
         "",

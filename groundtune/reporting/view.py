@@ -12,6 +12,7 @@ from groundtune.reporting.explained import Position, losses, position, predictio
 from groundtune.reporting.kinds import Kinds, kinds
 from groundtune.reporting.lost import Lost
 from groundtune.reporting.methods import Method, methods
+from groundtune.reporting.saved import saved
 from groundtune.reporting.scatter import Against, Scatter, scatter
 from groundtune.reporting.stages import Stages, stages
 from groundtune.reporting.summary import Summary, summary
@@ -42,6 +43,7 @@ class View:
     kinds: Kinds | None
     lost: Lost
     stages: Stages | None
+    saved: tuple[str, ...]
     methods: tuple[Method, ...]
 
 
@@ -65,5 +67,6 @@ def view(report: Mapping[str, Any], scores: Sequence[Mapping[str, Any]], lost: L
         kinds=kinds(report, scores),
         lost=lost,
         stages=stages(report),
+        saved=saved(report),
         methods=methods(report),
     )
