@@ -188,6 +188,7 @@ def row_figures(before: Done, after: Done, *, metric: str) -> dict[str, Figure]:
     first, last = (mean_interval(values.tolist(), names) for values in (old, new))
     gain = contrast(new, old, table.groups, margin=MARGIN)
     training = after.training
+    peak = training.get("peak_memory_bytes")
     figures: dict[str, Figure] = {
         "metric": metric,
         "items": len(table.items),
@@ -202,7 +203,7 @@ def row_figures(before: Done, after: Done, *, metric: str) -> dict[str, Figure]:
             "tokens": training["tokens"],
             "training_minutes": training["seconds"] / 60,
             "tokens_per_s": training["tokens"] / training["seconds"],
-            "peak_memory_gb": training["peak_memory_bytes"] / 1e9,
+            "peak_memory_gb": peak / 1e9 if peak else None,
             "loss_first": training["loss_first"],
             "loss_last": training["loss_last"],
             **training.get("details", {}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from transformers import PreTrainedModel
 from groundtune.errors import ModelFailure
 from groundtune.training.checkpoints import Checkpoint, load_checkpoint, random_state, restore_random_state, save_checkpoint
 from groundtune.training.encode import IGNORED, EncodedPair, schedule
+from groundtune.training.memory import forget_peak, peak_memory
 from groundtune.training.methods import prepare
 from groundtune.training.rates import peak
 from groundtune.types import Tuning
@@ -76,6 +76,7 @@ def fit(
     Raises ModelFailure when the loss is not finite or memory runs out.
     """
     with generators(seed) as device, named_failures():
+        forget_peak(device)
         fast = torch.bfloat16 if native_bfloat16(device) else torch.float32
         learned = prepare(network, tuning, device, frozen=fast, base=base)
         highest = peak(tuning)
@@ -281,10 +282,3 @@ def _restore(stored: Checkpoint, learned: dict[str, nn.Parameter], optimiser: to
         keys = [key for key in stored.optimiser if key.rpartition("/")[0] == name]
         optimiser.state[parameter] = {key.rpartition("/")[2]: stored.optimiser[key].to(parameter.device) for key in keys}
     restore_random_state(stored.rng)
-
-
-def peak_memory(device: torch.device) -> int:
-    """Most bytes held: the accelerator's, else the process's since it began."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

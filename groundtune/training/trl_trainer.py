@@ -44,6 +44,7 @@ try:
 
     from groundtune.training import loop, methods
     from groundtune.training.checkpoints import remove_checkpoint
+    from groundtune.training.memory import forget_peak, peak_memory
     from groundtune.training.torch_trainer import write_weights
     from groundtune.training.trl_steps import Kept
 except ImportError as error:
@@ -80,6 +81,7 @@ class TrlTrainer:
         rows, held_out = split_rows(rows, tuning, seed=seed)
         identity = hashlib.sha256(f"{identity}:{tokens.fingerprint}:{torch.get_num_threads()}".encode()).hexdigest()
         with _scratch() as scratch, loop.generators(seed) as device, loop.named_failures():
+            forget_peak(device)
             before = log_probabilities(network, held_out, device)
             started = time.monotonic()
             trainer = trainer_of(
@@ -100,7 +102,7 @@ class TrlTrainer:
             "tokens": tuning.epochs * sum(token_count(row) for row in rows),
             "loss_first": losses[0],
             "loss_last": sum(last_epoch) / len(last_epoch),
-            "peak_memory_bytes": loop.peak_memory(device),
+            "peak_memory_bytes": peak_memory(device),
             "pairs": len(rows),
             "too_long": too_long,
             "resumed_at": resumed_at,

@@ -1,0 +1,34 @@
+"""The peak of a training's memory is that of the training, not of what the process did before."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra `train`")
+
+from groundtune.training import memory  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep one peak for the life of a process")
+def test_the_peak_begins_anew() -> None:
+    held = np.ones(50_000_000)
+    before = memory.peak_memory(CPU)
+    del held
+    memory.forget_peak(CPU)
+    after = memory.peak_memory(CPU)
+    assert before - after > 300e6
+    held = np.ones(25_000_000)
+    assert 150e6 < memory.peak_memory(CPU) - after < 300e6
+    del held
+
+
+def test_without_these_files_it_is_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_PROCESS", tmp_path / "nowhere")
+    memory.forget_peak(CPU)
+    assert memory.peak_memory(CPU) > 1e7
