@@ -15,6 +15,7 @@ from groundtune.decision.report import SCHEMA
 from groundtune.decision.setup import set_up
 from groundtune.store.workspace import Workspace
 
+# Free: what is cheaper must not hang on how fast the machine was in one of the two races.
 CONFIG = """\
 model = "fake:{model}"
 embedder = "fake:hash"
@@ -24,6 +25,8 @@ metric = "exact_match"
 single = true
 [training]
 epochs = 1
+[prices]
+core_hour = 0.0
 [decision]
 race = "{race}"
 candidates = ["prompt", "tuned"]
@@ -125,6 +128,8 @@ def test_a_race_that_cannot_be_frugal_is_exhaustive_and_says_why(tmp_path: Path)
     limited = decide(workspace(tmp_path / "limited", learnable(), more="max_p95_seconds = 9.0\n"))
     assert limited["race"]["why"] == "max_p95_seconds may exclude a candidate that others were dropped for"
     assert "The race was exhaustive" in (tmp_path / "limited" / "report.md").read_text(encoding="utf-8")
+    none_lost = decide(workspace(tmp_path / "none_lost", learnable(), more="max_staleness_loss = 0.0\n"))
+    assert none_lost["race"]["why"].startswith("max_staleness_loss may")
 
 
 def test_looks_cut_no_group_and_parts_of_the_training_items_lie_in_each_other(tmp_path: Path) -> None:

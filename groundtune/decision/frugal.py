@@ -19,7 +19,7 @@ from groundtune.evaluation.bounded import Array
 from groundtune.store.stages import digest
 from groundtune.types import Candidate, Score, Tuning
 
-_LIMITS = ("max_p95_seconds", "max_cost_per_1000", "max_memory_gb", "max_staleness_hours", "must_cite")
+_LIMITS = ("max_p95_seconds", "max_cost_per_1000", "max_memory_gb", "max_staleness_hours", "max_staleness_loss")
 
 
 def looks_of(task: Task, *, seed: int) -> Looks:
@@ -49,7 +49,8 @@ def looks_of(task: Task, *, seed: int) -> Looks:
 
 def why_exhaustive(config: Decision, looks: Looks) -> str:
     """Why this race cannot be frugal, in a sentence; empty when it can."""
-    limits = [name for name in _LIMITS if getattr(config, name)]
+    limits = [name for name in _LIMITS if getattr(config, name) is not None]
+    limits += ["must_cite"] if config.must_cite else []
     if limits:
         return f"{', '.join(limits)} may exclude a candidate that others were dropped for"
     if len(looks.ends) < 2:
