@@ -262,3 +262,12 @@ def test_without_a_sealed_part_the_plan_says_why_nothing_is_chosen(tmp_path: Pat
     root = write_firm(tmp_path, config=SQLITE.replace("[decision]\n", "[decision]\nsweep = true\n"))
     plan = groundtune.decide(root, candidates=["rag"], plan_only=True).plan
     assert any(left.candidate == SWEEP and "every question is scored" in left.reason for left in plan.left_out)
+
+
+def test_a_race_without_free_questions_ends_with_its_report_and_says_why_nothing_was_chosen(tmp_path: Path) -> None:
+    root = write_firm(tmp_path, config=SQLITE.replace("[decision]\n", "[decision]\nsweep = true\n"))
+    report = groundtune.decide(root, candidates=["prompt", "rag"]).report
+    assert report is not None
+    assert {one["name"] for one in report["candidates"]} == {"prompt", "rag"}
+    (why,) = (left["reason"] for left in report["plan"]["left_out"] if left["candidate"] == SWEEP)
+    assert why.startswith("every question is scored")

@@ -16,7 +16,7 @@ from groundtune.decision.explain import Probes
 from groundtune.decision.ledger import warning
 from groundtune.decision.plan import Plan, as_json
 from groundtune.decision.predictions import Scored
-from groundtune.decision.race import READER, Outcome
+from groundtune.decision.race import Outcome
 from groundtune.decision.report import SCHEMA_VERSION, versions
 from groundtune.decision.saved import saved
 from groundtune.decision.sensitivity import Sensitivity
@@ -116,7 +116,7 @@ def assemble(setup: Setup, result: Result) -> dict[str, Any]:
             *(
                 _absent(left.candidate, setup.models[left.candidate], f"left out: {left.reason}")
                 for left in plan.left_out
-                if left.candidate != READER
+                if left.candidate in setup.models
             ),
         ],
         "race": saved(plan, outcome, task),
