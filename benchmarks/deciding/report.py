@@ -1,4 +1,4 @@
-"""The standings as one Markdown table and two drawings, from the kept figures. Computes nothing."""
+"""The standings and the costs as Markdown tables and drawings, from the kept figures. Computes nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from benchmarks.deciding.cost import SIZES as RACED
+from benchmarks.deciding.cost_figures import GROUPS, SHARE, size
 from benchmarks.deciding.figures import AT, slug
 from benchmarks.deciding.replay import SIZES
 from benchmarks.deciding.situations import SITUATIONS
@@ -16,6 +20,7 @@ from benchmarks.harness import ROOT, Figure
 PAGE = ROOT / "docs" / "deciding.md"
 DRAWN = ROOT / "docs" / "figures"
 BEGIN, END = "<!-- table: written by python -m benchmarks.deciding --report -->", "<!-- end of table -->"
+COST_BEGIN, COST_END = BEGIN.replace("table", "costs", 1), END.replace("table", "costs", 1)
 
 RULES = (
     OURS, "highest mean", "always prompt", "always rag", "always tuned", "always both", "best fixed elsewhere",
@@ -28,6 +33,7 @@ DRAWINGS = {
     "deciding_regret.svg": "Mean regret of every rule against the number of questions that the decision sees",
     "deciding_tasks.svg": "Mean score of every candidate on every task",
 }
+COST_DRAWING = "deciding_cost.svg"
 
 
 def table(figures: Mapping[str, Figure], n: int = AT) -> str:
@@ -49,14 +55,43 @@ def table(figures: Mapping[str, Figure], n: int = AT) -> str:
     return "\n".join(lines)
 
 
+def cost_table(figures: Mapping[str, Figure]) -> str:
+    """The frugal race against the exhaustive one, all tasks and those with and without tuning at the top."""
+    lines = [
+        "| questions | tasks | same outcome | core-minutes, median share | most | full trainings avoided | answers avoided |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    keys = ("agreement_share", "work_share", "work_share_worst", "trainings_avoided_share", "answers_avoided_share")
+    for n in RACED:
+        for ending, about in GROUPS.items():
+            shares = [figures.get(f"{key}{ending}_{size(n)}") for key in keys]
+            if all(isinstance(share, int | float) for share in shares):
+                shown = " | ".join(f"{100 * float(share or 0):.0f} %" for share in shares)
+                lines.append(f"| {size(n)} | {figures[f'tasks_count{ending}_{size(n)}']} {about} | {shown} |")
+    return "\n".join(lines)
+
+
 def write_page(figures: Mapping[str, Figure], path: Path) -> None:
     """Put the table in its place on the page."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    missing = figures.get("tasks_missing")
-    said = f"\n\nNot complete yet, and left out: {missing}." if missing else ""
     shown = "\n\n".join(f"![{about}](figures/{name})" for name, about in DRAWINGS.items())
-    path.write_text(f"{before}{BEGIN}\n\n{table(figures)}{said}\n\n{shown}\n\n{END}{after}", encoding="utf-8")
+    _between(BEGIN, END, f"{table(figures)}{_left_out(figures)}\n\n{shown}", path)
+
+
+def write_costs(figures: Mapping[str, Figure], path: Path) -> None:
+    """The same for the costs."""
+    shown = f"![What the frugal race takes of the exhaustive one, task by task](figures/{COST_DRAWING})"
+    _between(COST_BEGIN, COST_END, f"{cost_table(figures)}{_left_out(figures)}\n\n{shown}", path)
+
+
+def _left_out(figures: Mapping[str, Figure]) -> str:
+    missing = figures.get("tasks_missing")
+    return f"\n\nNot complete yet, and left out: {missing}." if missing else ""
+
+
+def _between(begin: str, end: str, text: str, path: Path) -> None:
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def draw_regrets(figures: Mapping[str, Figure], path: Path) -> None:
@@ -100,6 +135,35 @@ def draw_scores(figures: Mapping[str, Figure], path: Path) -> None:
     axis.set_xlabel("mean of the task's metric, all items")
     drawn.legend(loc="outside upper center", ncols=5, frameon=False)
     _save(plt, drawn, path)
+
+
+def draw_costs(figures: Mapping[str, Figure], path: Path) -> None:
+    """The share of the exhaustive core-minutes, median and range over orders, of every task that was raced on all items."""
+    plt = _plotting()
+    whole = size(RACED[0])
+    names = [name for name in SITUATIONS if f"work_share_{name}_{whole}" in figures]
+    drawn, axis = plt.subplots(figsize=(7, 1.1 + 0.32 * max(1, len(names))), layout="constrained")
+    for tuned, marker, label in ((True, "o", "a tuned candidate within 2 points of the best"), (False, "s", "none")):
+        there = [(name, place) for place, name in enumerate(names) if figures[f"tuning_wins_{name}"] == tuned]
+        ranges = [
+            [_real(figures, f"work_share{part}_{name}_{whole}") for name, _ in there] for part in ("", "_least", "_worst")
+        ]
+        middle, least, worst = (np.array(values) for values in ranges)
+        places, errors = [place for _, place in there], [middle - least, worst - middle]
+        axis.errorbar(middle, places, xerr=errors, fmt=marker, markersize=5, linewidth=1, label=label)
+    axis.axvline(SHARE, color="black", linestyle="--", linewidth=1, label="a third")
+    axis.axvline(1, color="black", linewidth=0.6)
+    agreed = [100 * _real(figures, f"agreement_share_{name}_{whole}") for name in names]
+    axis.set_yticks(range(len(names)), [f"{name} ({share:.0f} %)" for name, share in zip(names, agreed, strict=True)])
+    axis.invert_yaxis()
+    axis.set_xlim(left=0)
+    axis.set_xlabel("core-minutes as a share of the exhaustive race; in brackets how often the outcome is the same")
+    drawn.legend(loc="outside upper center", ncols=3, frameon=False)
+    _save(plt, drawn, path)
+
+
+def _real(figures: Mapping[str, Figure], key: str) -> float:
+    return float(figures[key] or 0.0)
 
 
 def _plotting() -> Any:

@@ -33,3 +33,6 @@ SITUATIONS: Mapping[str, Situation] = {
 
 CONTROLS = ("copy", "shuffled", "unknowable")
 """Trivial, without anything to learn, and too hard for everybody."""
+
+FOLDS: Mapping[str, int] = {"handbook_qa": 2, "defog": 2}
+"""Trainings of tasks that have too few questions for a sealed test; the others have one."""

@@ -7,7 +7,7 @@ part of its pairs is another assistant than the one that learned all: it has hyp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
 
@@ -87,6 +87,8 @@ class Evidence:
     """(candidate, share learned, look) -> [item] in [0, 1], all items up to that look; NaN where the metric does not apply."""
     untried: tuple[str, ...] = ()
     """Tuned candidates that were not trained, because nothing can be better by the margin."""
+    flip: Callable[..., tuple[float, str]] = sign_flip
+    """Stands in for `sign_flip` where thousands of races are replayed."""
 
     def __post_init__(self) -> None:
         self.by_name = {one.name: one for one in self.entrants}
@@ -217,7 +219,7 @@ class Evidence:
         first, second, sample = first[known], second[known], self._sample(first - second, low=-1.0)
         if not sample.clustered and np.isin(first, (0.0, 1.0)).all() and np.isin(second, (0.0, 1.0)).all():
             return exact_mcnemar(first, second)
-        p_value = sign_flip(sample, seed=self.seed)[0]
+        p_value = self.flip(sample, seed=self.seed)[0]
         if p_value > RESOLVED:
             return p_value
         return min(RESOLVED, 2 * min(score_test(sample, 0.0), score_test(replace(sample, values=-sample.values), 0.0)))

@@ -18,6 +18,7 @@ import numpy as np
 
 from groundtune.decision.evidence import CLAIMED, SPARED, Entrant, Evidence, Looks, Seen
 from groundtune.evaluation.bounded import Array
+from groundtune.evaluation.statistics import sign_flip
 from groundtune.types import ALPHA_NOT_WORSE, ALPHA_SUPERIOR
 
 RISE = 4
@@ -78,9 +79,21 @@ def rungs_of(pairs: int) -> tuple[float, ...]:
     return tuple(share for share in RUNGS if share == 1 or pairs * share >= FEWEST_PAIRS)
 
 
-def race(entrants: Sequence[Entrant], looks: Looks, *, measure: Measure, margin: float, floor: float, seed: int = 0) -> Course:
-    """Run it. The same scores give the same course, so an interrupted one is repeated from what was stored."""
-    return _Race(Evidence(tuple(entrants), looks, margin, seed), measure, floor).run()
+def race(
+    entrants: Sequence[Entrant],
+    looks: Looks,
+    *,
+    measure: Measure,
+    margin: float,
+    floor: float,
+    seed: int = 0,
+    flip: Callable[..., tuple[float, str]] = sign_flip,
+) -> Course:
+    """Run it. The same scores give the same course, so an interrupted one is repeated from what was stored.
+
+    `flip` stands in for `sign_flip` where thousands of races are replayed.
+    """
+    return _Race(Evidence(tuple(entrants), looks, margin, seed, flip=flip), measure, floor).run()
 
 
 @dataclass
