@@ -143,7 +143,7 @@ def draw_costs(figures: Mapping[str, Figure], path: Path) -> None:
     whole = size(RACED[0])
     names = [name for name in SITUATIONS if f"work_share_{name}_{whole}" in figures]
     drawn, axis = plt.subplots(figsize=(7, 1.1 + 0.32 * max(1, len(names))), layout="constrained")
-    for tuned, marker, label in ((True, "o", "a tuned candidate within 2 points of the best"), (False, "s", "none")):
+    for tuned, marker, label in ((True, "o", "a tuned candidate within 2 points of the best"), (False, "s", "no tuned one")):
         there = [(name, place) for place, name in enumerate(names) if figures[f"tuning_wins_{name}"] == tuned]
         ranges = [
             [_real(figures, f"work_share{part}_{name}_{whole}") for name, _ in there] for part in ("", "_least", "_worst")
@@ -157,7 +157,7 @@ def draw_costs(figures: Mapping[str, Figure], path: Path) -> None:
     axis.set_yticks(range(len(names)), [f"{name} ({share:.0f} %)" for name, share in zip(names, agreed, strict=True)])
     axis.invert_yaxis()
     axis.set_xlim(left=0)
-    axis.set_xlabel("core-minutes as a share of the exhaustive race; in brackets how often the outcome is the same")
+    axis.set_xlabel("core-minutes, share of the exhaustive race (in brackets: same outcome)")
     drawn.legend(loc="outside upper center", ncols=3, frameon=False)
     _save(plt, drawn, path)
 
