@@ -239,6 +239,8 @@ class NearestExamples:
     """Few-shot: the k training examples nearest to the question, among those that the caller may read."""
 
     k: int = 4
+    choice: Literal["nearest", "spread"] = "nearest"
+    """spread: among the nearest no two of one answer or of one group, as long as there are others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,11 @@ class Assistant:
         shown: list[Example] = []
         if self.candidate.examples is not None and self._neighbours is not None:
             shown = self._neighbours.nearest(
-                example.question, principals=caller.principals, k=self.candidate.examples.k, exclude=example.id
+                example.question,
+                principals=caller.principals,
+                k=self.candidate.examples.k,
+                exclude=example.id,
+                spread=self.candidate.examples.choice == "spread",
             )
         hits: list[Hit] = []
         if retriever is not None:

@@ -20,8 +20,17 @@ T = TypeVar("T")
 def candidate_named(name: str, *, config: Config, label_task: bool = False) -> Candidate:
     """The recipe of a shipped candidate or of one in `[candidates]`. Raises UsageError with the nearest name.
 
-    `label_task` makes the template that lists the labels the default one.
+    `label_task` makes the template that lists the labels the default one. What a search chose for it holds.
     """
+    recipe = _named(name, config=config, label_task=label_task)
+    chosen = config.chosen.get(name)
+    if chosen is None:
+        return recipe
+    examples = None if recipe.examples is None else _changed(recipe.examples, chosen)
+    return replace(recipe, instruction=chosen.instruction or recipe.instruction, examples=examples)
+
+
+def _named(name: str, *, config: Config, label_task: bool) -> Candidate:
     if name in config.candidates:
         return _own(name, config.candidates[name], config=config, label_task=label_task)
     if name == "long_context":
@@ -41,7 +50,7 @@ def external_candidate(name: str, external: External) -> Candidate:
 def _own(name: str, table: CandidateTable, *, config: Config, label_task: bool) -> Candidate:
     if table.base is None:
         return external_candidate(name, _external(table))
-    base = candidate_named(table.base, config=config, label_task=label_task)
+    base = _named(table.base, config=config, label_task=label_task)
     context = _context(base.context, table, config=config)
     own = replace(
         base,
@@ -73,7 +82,7 @@ def _examples(base: NearestExamples | None, table: CandidateTable, *, config: Co
         return base
     if table.examples.kind == "none":
         return None
-    return _changed(base or NearestExamples(k=config.examples.k), table.examples)
+    return _changed(base or NearestExamples(config.examples.k, config.examples.choice), table.examples)
 
 
 def _context(

@@ -41,7 +41,7 @@ def standard_candidate(name: str, *, config: Config, label_task: bool = False) -
         model=config.model,
         prompt="label" if label_task else "answer",
         instruction=config.instruction,
-        examples=NearestExamples(k=config.examples.k) if name == "few_shot" else None,
+        examples=NearestExamples(config.examples.k, config.examples.choice) if name == "few_shot" else None,
         context=retrieved if retrieves else None,
         tuning=tuning,
         max_new_tokens=config.decision.max_new_tokens,

@@ -1,6 +1,6 @@
 """groundtune.toml <-> one typed tree; unknown keys are errors with the line and the nearest name."""
 
-from groundtune.config.candidates import SHIPPED, STANDARD, CandidateTable, known_names
+from groundtune.config.candidates import SHIPPED, STANDARD, CandidateTable, ChosenTable, known_names
 from groundtune.config.globs import compile_glob
 from groundtune.config.knowledge import Chunking, Retrieval
 from groundtune.config.template import default_config_text
@@ -31,6 +31,7 @@ __all__ = [
     "Access",
     "AccessRule",
     "CandidateTable",
+    "ChosenTable",
     "Chunking",
     "Config",
     "Dataset",

@@ -31,6 +31,7 @@ def _word(key: str) -> Any:
 class ExamplesTable(Section):
     kind: Literal["none", "nearest"] | None = None
     k: Positive | None = None
+    choice: Literal["nearest", "spread"] | None = None
 
 
 class ContextTable(Section):
@@ -193,6 +194,15 @@ class CandidateTable(Section):
         if self.context is not None and self.context.kind is not None:
             return self.context.kind == "retrieved"
         return self.base in ("rag", "rag_tuned") or (self.context is not None and self.base != "long_context")
+
+
+class ChosenTable(Section):
+    """What a search chose for a candidate, in place of its recipe's own."""
+
+    instruction: Annotated[str, Field(min_length=1)] | None = None
+    k: Positive | None = None
+    """Examples shown."""
+    choice: Literal["nearest", "spread"] | None = None
 
 
 def check_names(tables: dict[str, CandidateTable]) -> dict[str, CandidateTable]:

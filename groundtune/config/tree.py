@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
-from groundtune.config.candidates import CandidateTable, check_names, check_starts, known_names
+from groundtune.config.candidates import CandidateTable, ChosenTable, check_names, check_starts, known_names
 from groundtune.config.globs import compile_glob
 from groundtune.config.knowledge import Chunking, Index, Ingest, Retrieval
 from groundtune.config.section import Amount, ModelName, Positive, Section, Share
@@ -60,6 +60,12 @@ def _glob(value: Any) -> Any:
     return value
 
 
+def _inside(value: Any) -> Any:
+    if not isinstance(value, str) or not value or value.startswith("/") or ".." in value.split("/"):
+        raise ValueError(f"expected a path or glob inside the workspace, such as 'instructions/*.md', found {shown(value)}")
+    return value
+
+
 Principal = Annotated[str, BeforeValidator(_principal)]
 Principals = Annotated[tuple[Principal, ...], Strict(False)]
 
@@ -97,6 +103,8 @@ class Access(Section):
 class Examples(Section):
     k: Positive = 4
     """Nearest training examples in a few-shot prompt."""
+    choice: Literal["nearest", "spread"] = "nearest"
+    """`spread`: no two of one answer or group, as long as there are others."""
 
 
 class Training(Section):
@@ -227,6 +235,12 @@ class Decision(Section):
     """Points of the metric that changed facts may cost before they are renewed; needs `upkeep.facts_changed_per_month`."""
     sweep: bool = False
     """Choose `[chunking]` and `[retrieval]` on the questions that are not scored, and write the choice into this file."""
+    search: bool = False
+    """Choose examples and instructions of untuned candidates on the dev part, and write the choice into `[chosen]`."""
+    instructions: Annotated[tuple[Annotated[str, BeforeValidator(_inside)], ...], Strict(False)] = ()
+    """search: files, one instruction each, as paths or globs relative to the workspace."""
+    proposer: ModelName | None = None
+    """search: the model that writes further instructions; it is shown questions of the dev part that it may see."""
     reader: bool = False
     """Train the reader probe, once a model, where the budget holds it."""
     report_audience: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_readers)] | None = None
@@ -285,6 +299,8 @@ class Config(Section):
         default_factory=dict
     )
     """Candidates of your own; they race where `decision.candidates` names them."""
+    chosen: dict[str, ChosenTable] = Field(default_factory=dict)
+    """Candidate -> what a search chose for it."""
     prices: Prices = Prices()
     upkeep: Upkeep = Upkeep()
 
@@ -295,6 +311,11 @@ class Config(Section):
         faults: list[InitErrorDetails] = [
             {"type": "literal_error", "loc": ("decision", "candidates", n), "input": name, "ctx": {"expected": expected}}
             for n, name in enumerate(self.decision.candidates)
+            if name not in known
+        ]
+        faults += [
+            {"type": "literal_error", "loc": ("chosen", name), "input": name, "ctx": {"expected": expected}}
+            for name in self.chosen
             if name not in known
         ]
         if faults:  # raised so that each fault has its own place in the file

@@ -30,6 +30,7 @@ from groundtune.decision.plan import Plan, parse_budget, remember_training_pace
 from groundtune.decision.predictions import Book
 from groundtune.decision.race import READER, Outcome, Race
 from groundtune.decision.report import write_report, write_scores
+from groundtune.decision.searching import RECORD, search, search_stages, told
 from groundtune.decision.sensitivity import sensitivity
 from groundtune.decision.setup import Setup, floor_of, plan_race, set_up
 from groundtune.decision.texts import write_questions
@@ -73,7 +74,9 @@ def decide(
     with workspace.lock():
         setup = set_up(workspace, names=names, functions=functions, progress=progress)
         sweeping, unswept = sweep_stages(setup)
-        plan = plan_race(setup, budget=limit, others={SWEEP: sweeping} if sweeping else {}, not_done=unswept)
+        searching, unsearched = search_stages(setup)
+        others = searching | ({SWEEP: sweeping} if sweeping else {})
+        plan = plan_race(setup, budget=limit, others=others, not_done=(*unswept, *unsearched))
         if announce is not None:
             announce(plan)
         if plan_only:
@@ -89,13 +92,17 @@ def decide(
         if any(stage.candidate == SWEEP for stage in plan.stages):
             swept = choose_settings(setup, progress=progress)
             setup = set_up_with(setup, swept, names=names, progress=progress)
-            raced = tuple(candidate for candidate in setup.candidates if candidate.name in plan.candidates)
+        setup, searched = search(setup, plan, record=folder / RECORD, progress=progress)
+        raced = tuple(candidate for candidate in setup.candidates if candidate.name in plan.candidates)
         explainer = Explainer(setup, Book(folder / "predictions.json", fingerprint=setup.task.fingerprint))
         reads = any(stage.candidate == READER for stage in plan.stages)
         outcome = run_race(setup, raced, explainer=explainer, reads=reads, plan=plan, progress=progress)
         if swept is not None:
             outcome.seconds["sweep", SWEEP] = swept.seconds
             setup = replace(setup, notes=(*setup.notes, said(swept)))
+        for one in searched:
+            outcome.seconds["search", one.candidate] = one.seconds
+            setup = replace(setup, notes=(*setup.notes, told(one)))
         result = conclude(
             setup, plan=plan, outcome=outcome, raced=raced, run=run, folder=folder, explainer=explainer, progress=progress
         )

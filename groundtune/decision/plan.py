@@ -161,7 +161,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    name: Literal["sweep", "train", "answer", "latency", "probe"]
+    name: Literal["sweep", "search", "train", "answer", "latency", "probe"]
     candidate: str
     seconds: float
     money: float

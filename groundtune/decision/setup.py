@@ -220,7 +220,7 @@ def plan_race(
             continue
         model = workshop.model(candidate.model)
         memory = setup.workspace.state / "pace.json"
-        load = _load(candidate, setup)
+        load = load_of(candidate, setup)
         pairs[candidate.name] = load.pairs
         pace = measure_pace(model, batch_size=config.decision.batch_size, memory=memory)
         pace = measure_training_pace(model, candidate, prompt_tokens=load.prompt_tokens, pace=pace, memory=memory)
@@ -239,6 +239,8 @@ def plan_race(
     others = others or {}
     per_candidate, frugality = schedule(config.decision, task, setup.candidates, per_candidate, pairs)
     stages, left_out = choose({**per_candidate, **others, **reading}, budget, last=(*others, READER))
+    answering = {stage.candidate for stage in stages if stage.name == "answer"}
+    stages = [stage for stage in stages if stage.name != "search" or stage.candidate in answering]
     frugality = frugality.of({stage.candidate for stage in stages})
     return Plan(
         stages=tuple(stages),
@@ -277,7 +279,7 @@ def _reader_stages(setup: Setup) -> tuple[dict[str, tuple[PlannedStage, ...]], l
     return {READER: (*((stage("train", training),) if training else ()), stage("probe", answering))}, []
 
 
-def _load(candidate: Candidate, setup: Setup) -> Load:
+def load_of(candidate: Candidate, setup: Setup) -> Load:
     """Tokens of this candidate's prompts, counted over a few questions; its training pairs, counted on the first fold."""
     task, workshop = setup.task, setup.workshop
     by_id, fold = task.by_id(), task.folds[0]

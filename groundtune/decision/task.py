@@ -60,6 +60,8 @@ class Task:
     scheme: Literal["cross-fitted", "sealed test"]
     folds: tuple[Fold, ...]
     has_documents: bool
+    dev: tuple[str, ...] = ()
+    """Ids of the dev part, which is neither scored nor learned from; none where the race is cross-fitted."""
     left_unused: str = ""
     """What the limits on questions left out, in a sentence; empty when nothing."""
 
@@ -103,7 +105,7 @@ def prepare(
 
     `principals` ask the questions that name nobody. `test_questions` in all and `train_questions` in each fold are about how
     many are used; both parts are cut first, so that no limit moves an item from one to the other. Of a sealed split the dev
-    part is left alone: no choice is made on it here. A question that the metric cannot score at all, such as one whose accepted
+    part stays whole; no choice is made on it here. A question that the metric cannot score at all, such as one whose accepted
     queries do not run, is left out and named among the problems.
     """
     scorer = find_metric(metric, settings=settings)
@@ -125,10 +127,11 @@ def prepare(
     if len(examples) >= SEALED_FROM:
         scheme = "sealed test"
         part = split(examples, seed=seed)
-        ids = {name: tuple(sorted(item for item, where in part.items() if where == name)) for name in ("train", "test")}
+        ids = {name: tuple(sorted(item for item, where in part.items() if where == name)) for name in ("train", "dev", "test")}
         cut: tuple[Fold, ...] = (Fold(train=ids["train"], test=ids["test"]),)
+        dev = ids["dev"]
     else:
-        scheme = "cross-fitted"
+        scheme, dev = "cross-fitted", ()
         parts = folds(examples, k=min(folds_wanted, groups), seed=seed)
         everything = {example.id for example in examples}
         cut = tuple(Fold(train=tuple(sorted(everything - set(part))), test=tuple(sorted(part))) for part in parts)
@@ -145,6 +148,7 @@ def prepare(
         scheme=scheme,
         folds=cut,
         has_documents=bool(documents),
+        dev=dev,
         left_unused=_left_unused(whole, cut),
     )
 
