@@ -119,8 +119,8 @@ questions = {questions}   # one JSON object a line: question, answers, ...
 #                    a reader who is staff and also board: [["staff", "board"]]
 # sweep = false    # true first chooses [chunking] and [retrieval] on questions that are not scored, and writes them here
 # search = false   # true first chooses examples and instructions on the dev part, from 300 questions on; see docs/science.md
-# instructions = ["instructions/*.md"]   # what search tries, one instruction a file
-# proposer = "openai:NAME"               # writes further ones; it is sent questions that all readers and users may see
+# instructions = []   # files or globs, such as "instructions/*.md": what search tries, one instruction a file
+# proposer = "openai:NAME"   # writes further ones; it is sent questions that every user and reader of the report may see
 # reader = false   # true trains the reader probe once: what tuning makes of perfect retrieval
 
 # Candidates of your own race where `candidates` above names them; see docs/external.md for what already runs.

@@ -35,7 +35,7 @@ _RUN = 4
 """Words in a row that an instruction may not share with a text that its writer was shown."""
 _LONGEST = 80
 """Words of an instruction."""
-_LINE = re.compile(r"^\W*instruction\W*?(?:\d+\W*)?:\s*(.+)$", re.IGNORECASE | re.MULTILINE)
+_LINE = re.compile(r"^[\W\d_]*instruction[\W\d_]*?:[^\S\n]*(.+)$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def usable(reply: str, *, shown: Sequence[str], known: Sequence[str]) -> tuple[t
     seen = {normal(text) for text in known}
     kept: list[str] = []
     refused: list[str] = []
-    for text in (found.strip().strip('"') for found in _LINE.findall(reply)):
+    for text in (found.strip(' \t"*') for found in _LINE.findall(reply)):
         if normal(text) in seen or not normal(text):
             refused.append("it was there already")
         elif len(text.split()) > _LONGEST:
