@@ -95,7 +95,7 @@ def test_any_path_can_be_written_and_read_back(tmp_path: Path, documents: str, q
         ("rrf_k = 1", 1, ["unknown key 'rrf_k'", "'retrieval.rrf_k'"]),
         ("[retreival]\nk = 1", 1, ["unknown key 'retreival'", "'retrieval'"]),
         ("retrieval.kk = 1", 1, ["unknown key 'retrieval.kk'", "'retrieval.k'"]),
-        ("[zzz]", 1, ["unknown key 'zzz'", "Known here: access, candidates, chunking"]),
+        ("[zzz]", 1, ["unknown key 'zzz'", "Known here: access, candidates, chosen, chunking"]),
         ("# a\n[retrieval]\nk = '3'", 3, ["retrieval.k: expected a whole number, found the string '3'"]),
         ("[retrieval]\nk = 3.0", 2, ["retrieval.k: expected a whole number, found the number 3.0"]),
         ("[retrieval]\nk = true", 2, ["retrieval.k: expected a whole number, found the boolean true"]),

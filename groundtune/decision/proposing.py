@@ -95,8 +95,8 @@ def usable(reply: str, *, shown: Sequence[str], known: Sequence[str]) -> tuple[t
     seen = {normal(text) for text in known}
     kept: list[str] = []
     refused: list[str] = []
-    for text in (found.strip(' \t"*') for found in _LINE.findall(reply)):
-        if normal(text) in seen or not normal(text):
+    for text in filter(normal, (found.strip(' \t"*') for found in _LINE.findall(reply))):
+        if normal(text) in seen:
             refused.append("it was there already")
         elif len(text.split()) > _LONGEST:
             refused.append(f"it has more than {_LONGEST} words")
