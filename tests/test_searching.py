@@ -23,6 +23,7 @@ from groundtune.decision.searching import RECORD, SEARCH, Searched, name_of, sea
 from groundtune.decision.setup import plan_race, set_up
 from groundtune.decision.variants import PRESENT, instructions_of, variants_of
 from groundtune.errors import ConfigError, DataError, ModelFailure
+from groundtune.evaluation.evaluate import evaluate
 from groundtune.interfaces import LanguageModel
 from groundtune.models.fake import FakeEmbedder, FakeModel
 from groundtune.store.workspace import Workspace
@@ -132,7 +133,6 @@ def test_an_instruction_from_a_file_is_raced_on_dev_items_alone(tmp_path: Path, 
         asked.update(one.id for one in examples)
         return evaluate(respondent, examples, **given)
 
-    evaluate = searching.evaluate
     monkeypatch.setattr(searching, "evaluate", watched)
     with Workspace.open(root) as opened:
         setup = set_up(opened, names=["prompt"])
@@ -166,6 +166,15 @@ def test_what_is_not_better_is_not_taken_and_an_old_choice_goes(tmp_path: Path) 
         chosen, (found,) = search(setup, plan_race(setup, budget=None, others=stages), record=tmp_path / RECORD)
     assert found.chosen == (PRESENT, PRESENT) and "It stays as it is" in told(found)
     assert chosen.candidates[0].instruction == "" and not load_config(root / "groundtune.toml").chosen
+
+
+def test_a_metric_that_applies_to_nothing_changes_nothing(tmp_path: Path) -> None:
+    root = always_yes(tmp_path)
+    toml = (root / "groundtune.toml").read_text(encoding="utf-8")
+    (root / "groundtune.toml").write_text(toml.replace('"contains"', '"citation_precision"'), encoding="utf-8")
+    found = searched(root, writer=Writer("Say no."))
+    assert found.chosen == (PRESENT, PRESENT) and found.present == found.score == 0.0
+    assert found.proposals is not None and found.proposals.shown == 0
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def propose(
     """
     metric, by_id = setup.task.metric, setup.task.by_id()
     rights = _Rights(setup)
-    wrong = [score for score in scores if score.metrics.get(metric, 0.0) < 0.5]
-    wrong.sort(key=lambda score: (score.metrics.get(metric, 0.0), score.item))
+    wrong = [score for score in scores if score.metrics.get(metric, 1.0) < 0.5]
+    wrong.sort(key=lambda score: (score.metrics[metric], score.item))
     readable = [score for score in wrong if rights.may_see(by_id[score.item])]
     shown = readable[:SHOWN]
     errors = [_error(by_id[score.item], score if rights.may_see_answer(candidate, score) else None) for score in shown]

@@ -133,7 +133,7 @@ def search_one(
     bench = _Bench(setup, candidate.name, progress)
     present = bench.scores(candidate, _dev(setup))
     metric = setup.task.metric
-    usable = [one for one in _dev(setup) if metric in present[one.id].metrics]
+    usable = [one for one in _dev(setup) if metric in present[one.id].metrics] or _dev(setup)
     proposals = None
     if writer is not None:
         proposals = propose(setup, candidate, writer, scores=[present[one.id] for one in usable], progress=progress)
