@@ -282,6 +282,7 @@ def test_the_standard_error_keeps_groups_whole() -> None:
     ("more", "said"),
     [
         ('instructions = ["../secret.md"]\n', "inside the workspace"),
+        ('instructions = ["instructions/**.md"]\n', "inside the workspace"),
         ("[chosen.few_shots]\nk = 2\n", "few_shot"),
         ("[chosen.few_shot]\nk = 0\n", "chosen.few_shot.k"),
     ],

@@ -61,7 +61,8 @@ def _glob(value: Any) -> Any:
 
 
 def _inside(value: Any) -> Any:
-    if not isinstance(value, str) or not value or value.startswith("/") or ".." in value.split("/"):
+    parts = value.split("/") if isinstance(value, str) else [""]
+    if not all(parts) or ".." in parts or any("**" in part and part != "**" for part in parts):
         raise ValueError(f"expected a path or glob inside the workspace, such as 'instructions/*.md', found {shown(value)}")
     return value
 
@@ -240,7 +241,7 @@ class Decision(Section):
     instructions: Annotated[tuple[Annotated[str, BeforeValidator(_inside)], ...], Strict(False)] = ()
     """search: files, one instruction each, as paths or globs relative to the workspace."""
     proposer: ModelName | None = None
-    """search: the model that writes further instructions; it is shown questions of the dev part that it may see."""
+    """search: the model that writes further instructions; it sees errors that all users and readers may."""
     reader: bool = False
     """Train the reader probe, once a model, where the budget holds it."""
     report_audience: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_readers)] | None = None
