@@ -17,7 +17,7 @@ from groundtune.decision.setup import Setup, set_up
 from groundtune.errors import DataError, NotFound
 from groundtune.store import lineage
 from groundtune.store.workspace import Workspace
-from groundtune.types import NOT_IN_DOCUMENTS, Caller
+from groundtune.types import NOT_IN_DOCUMENTS, Audience, Caller
 from tests.firm import write_firm
 
 
@@ -130,6 +130,12 @@ def test_preferences_go_on_from_another_candidates_weights(ready: Setup, tmp_pat
     assert (pairs.unreadable, pairs.withheld) == (("secret",), ("asked",))
     assert "rows.jsonl:5" in pairs.problems[0]
     assert pairs.pairs[0].messages == render_prompt(candidate, "Is it far?")
+    (tmp_path / "bare.jsonl").write_text(json.dumps({"prompt": "Is it near?", "chosen": "yes", "rejected": "no"}))
+    bare = replace(candidate, tuning=replace(candidate.tuning, data="bare.jsonl"))
+    with pytest.raises(DataError, match="none of the preferences may be read by all of"):
+        training_pairs(bare, workshop=replace(workshop, asked_by=()), train_examples=(), seed=0)
+    by_staff = training_pairs(bare, workshop=replace(workshop, asked_by=("staff",)), train_examples=(), seed=0)
+    assert [pair.audience for pair in by_staff.pairs] == [Audience.of("staff")]
     first = tune(tuned, workshop=workshop, train_examples=[learned], folder=tmp_path / "weights", seed=0)
     made = tune(candidate, workshop=workshop, train_examples=[learned], folder=tmp_path / "weights", seed=0)
     assert made.documents == first.documents != ()

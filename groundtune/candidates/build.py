@@ -16,6 +16,7 @@ from groundtune.answer.neighbours import Neighbours
 from groundtune.answer.prompts import conversation_tokens, pack, render_prompt
 from groundtune.candidates.gathered import learnable
 from groundtune.candidates.workshop import Weights, Workshop
+from groundtune.dataset.check import asked_by
 from groundtune.dataset.preferences import read_preferences
 from groundtune.errors import DataError
 from groundtune.interfaces import Progress
@@ -67,7 +68,7 @@ def training_pairs(candidate: Candidate, *, workshop: Workshop, train_examples: 
         pairs = rated_pairs(
             read_preferences((workshop.folder or Path()) / tuning.data, pairs=tuning.objective == "dpo"),
             users=users,
-            audience_of=workshop.audience_of,
+            audience_of=lambda example: workshop.audience_of(asked_by(example, workshop.asked_by)),
             render=render,
             withheld={folded(question) for question in workshop.questions} - learned,
         )

@@ -56,6 +56,7 @@ def open_workshop(
             example.id: [(evidence.document, start, end) for evidence in example.evidence for start, end in evidence.spans]
             for example in examples
         },
+        asked_by=config.access.asked_by,
         trained_for=(LOCAL,) if config.access.single else config.training.audience,
         labels=tuple(labels),
         questions=frozenset(example.question for example in examples),

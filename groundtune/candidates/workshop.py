@@ -67,6 +67,8 @@ class Workshop:
     evidence: Mapping[str, Sequence[tuple[str, int, int]]]
     """Item id -> located evidence spans (document, start, end)."""
     trained_for: tuple[str, ...]
+    asked_by: tuple[str, ...] = ()
+    """Principals who ask what names nobody."""
     labels: tuple[str, ...] = ()
     questions: frozenset[str] = frozenset()
     """Every question of the task; preferences that ask one which is not learned from stay out."""

@@ -13,7 +13,7 @@ from groundtune.config.globs import compile_glob
 from groundtune.config.knowledge import Chunking, Index, Ingest, Retrieval
 from groundtune.config.section import Amount, ModelName, Positive, Section, Share
 from groundtune.config.toml import read_toml, shown
-from groundtune.types import EVERYONE
+from groundtune.types import EVERYONE, LOCAL
 
 FILE_NAME = "groundtune.toml"
 
@@ -93,6 +93,11 @@ class Access(Section):
     """Principals of the questions that name none."""
     single: bool = False
     """Everything belongs to the one principal `local`; there are no rules then."""
+
+    @property
+    def asked_by(self) -> tuple[str, ...]:
+        """Who asks what names nobody."""
+        return self.questions or ((LOCAL,) if self.single else ())
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Access:

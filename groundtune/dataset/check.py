@@ -73,6 +73,11 @@ def audience_of_example(example: Example, audience_of_document: Callable[[str], 
     return Audience(frozenset(frozenset({principal}) for principal in example.principals))
 
 
+def asked_by(example: Example, principals: Sequence[str]) -> Example:
+    """The same item, asked by these where it names nobody."""
+    return example if example.principals else replace(example, principals=tuple(principals))
+
+
 def locate(quote: str, text: str) -> tuple[Span, ...] | None:
     """Where a quote stands in a text: [start, end) spans in characters of `text`, or None when it does not.
 

@@ -79,13 +79,12 @@ def set_up(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in synced.failed[:3])
         raise DataError("none of the documents could be read.", subject=str(workspace.documents), remedy=reasons)
     rows = documents_with_text(workspace) if synced is not None else {}
-    asked_by = config.access.questions or ((LOCAL,) if config.access.single else ())
     task = prepare(
         read_questions(workspace.questions),
         document_text=lambda name: stored_document(workspace, rows[name]).text if name in rows else None,
         documents=rows.keys(),
         metric=config.metric,
-        principals=asked_by,
+        principals=config.access.asked_by,
         folds_wanted=config.decision.folds,
         settings=scoring_settings(workspace),
         seed=config.decision.seed,

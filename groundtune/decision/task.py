@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from groundtune.dataset.check import check_evidence
+from groundtune.dataset.check import asked_by, check_evidence
 from groundtune.dataset.read import Problem, Reading
 from groundtune.dataset.split import Grouping, assign_groups, draw, folds, grouping, split
 from groundtune.errors import DataError, TooFewQuestions
@@ -109,9 +109,7 @@ def prepare(
     queries do not run, is left out and named among the problems.
     """
     scorer = find_metric(metric, settings=settings)
-    examples = [
-        example if example.principals else replace(example, principals=tuple(principals)) for example in reading.examples
-    ]
+    examples = [asked_by(example, principals) for example in reading.examples]
     checked = check_evidence(examples, document_text, documents=documents)
     usable, unusable = _scorable(checked.examples, scorer) if metric in METRICS_WITH_SETTINGS else (checked.examples, [])
     examples = sorted(assign_groups(usable), key=lambda example: example.id)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from groundtune.access.audience import conjoin
 from groundtune.config import DatasetFile
-from groundtune.dataset.check import check_evidence
+from groundtune.dataset.check import asked_by, check_evidence
 from groundtune.dataset.findings import CHECKS, Finding, Gate
 from groundtune.dataset.formats import read_examples
 from groundtune.dataset.gate import check_dataset as send_through
@@ -20,7 +20,7 @@ from groundtune.dataset.split import assign_groups
 from groundtune.errors import UsageError
 from groundtune.interfaces import Progress
 from groundtune.store.workspace import Workspace
-from groundtune.types import LOCAL, Audience, Caller, Example
+from groundtune.types import Audience, Caller
 from groundtune.verbs.dataset_sources import Audiences, Policy, Texts, held_out, users_named
 
 _WRITE = """Write for example:
@@ -69,7 +69,7 @@ def check_dataset(
         chosen = _chosen(workspace, files)
         paths = {one.path: workspace.root / one.path for one in chosen}
         readings = [read_examples(paths[one.path], format=one.format or "", columns=one.columns) for one in chosen]
-        examples = [_asked(one, workspace) for reading in readings for one in reading.examples]
+        examples = [asked_by(one, workspace.config.access.asked_by) for reading in readings for one in reading.examples]
         texts = Texts(workspace)
         located = check_evidence(examples, texts.text, documents=texts.names)
         unfounded = {problem.id for problem in located.problems}
@@ -130,11 +130,6 @@ def _chosen(workspace: Workspace, files: Sequence[str]) -> list[DatasetFile]:
                 remedy=f"Add it under [[dataset.files]]. Named there: {', '.join(known)}.",
             )
     return [known[name] for name in dict.fromkeys(files or known)]
-
-
-def _asked(example: Example, workspace: Workspace) -> Example:
-    asked_by = workspace.config.access.questions or ((LOCAL,) if workspace.config.access.single else ())
-    return example if example.principals else replace(example, principals=tuple(asked_by))
 
 
 def _left(text: str) -> tuple[str, str]:
