@@ -104,6 +104,7 @@ def write_report() -> None:
     """The page and the drawings from the kept figures; of the costs only when they were taken."""
     figures = json.loads((RESULTS / "deciding.json").read_text(encoding="utf-8"))
     report.write_page(figures, report.PAGE)
+    report.write_page(figures, report.FRONT, drawn="docs/figures")
     report.draw_regrets(figures, report.DRAWN / "deciding_regret.svg")
     report.draw_scores(figures, report.DRAWN / "deciding_tasks.svg")
     if (RESULTS / "cost.json").exists():

@@ -17,7 +17,7 @@ from benchmarks.deciding.standings import OURS
 from benchmarks.deciding.tasks import TUNED, UNTUNED
 from benchmarks.harness import ROOT, Figure
 
-PAGE = ROOT / "docs" / "deciding.md"
+PAGE, FRONT = ROOT / "docs" / "deciding.md", ROOT / "README.md"
 DRAWN = ROOT / "docs" / "figures"
 BEGIN, END = "<!-- table: written by python -m benchmarks.deciding --report -->", "<!-- end of table -->"
 COST_BEGIN, COST_END = BEGIN.replace("table", "costs", 1), END.replace("table", "costs", 1)
@@ -71,9 +71,9 @@ def cost_table(figures: Mapping[str, Figure]) -> str:
     return "\n".join(lines)
 
 
-def write_page(figures: Mapping[str, Figure], path: Path) -> None:
-    """Put the table in its place on the page."""
-    shown = "\n\n".join(f"![{about}](figures/{name})" for name, about in DRAWINGS.items())
+def write_page(figures: Mapping[str, Figure], path: Path, *, drawn: str = "figures") -> None:
+    """Put the table and the drawings in their place on a page, from which `drawn` is the drawings' folder."""
+    shown = "\n\n".join(f"![{about}]({drawn}/{name})" for name, about in DRAWINGS.items())
     _between(BEGIN, END, f"{table(figures)}{_left_out(figures)}\n\n{shown}", path)
 
 
