@@ -268,7 +268,8 @@ def test_one_command_fills_the_table_and_another_reports_without_data(
     monkeypatch.setattr(command, "tasks", lambda: {"xquad": fake})
     for module, name, place in (
         (command, "WORK", tmp_path), (command, "RESULTS", tmp_path), (table, "FILE", tmp_path / "deciding.parquet"),
-        (features, "FILE", tmp_path / "features.csv"), (report, "PAGE", tmp_path / "deciding.md"), (report, "DRAWN", tmp_path),
+        (features, "FILE", tmp_path / "features.csv"), (report, "DRAWN", tmp_path),
+        (report, "PAGE", tmp_path / "deciding.md"), (report, "FRONT", tmp_path / "README.md"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, place)
     assert command.main(["--cells", "xquad-prompt", "xquad-constants", "--draws", "4"]) == 0
@@ -277,7 +278,8 @@ def test_one_command_fills_the_table_and_another_reports_without_data(
     assert command.main(["--list", "--cells", "xquad"]) == 0
     listed = capsys.readouterr().out
     assert re.search(r"^xquad-prompt-0 +done$", listed, re.M) and re.search(r"^xquad-tuned-0$", listed, re.M)
-    put(tmp_path / "deciding.md", f"{report.BEGIN}{report.END}")
+    for page in ("deciding.md", "README.md"):
+        put(tmp_path / page, f"{report.BEGIN}{report.END}")
     monkeypatch.setattr(command, "tasks", lambda: pytest.fail("the report needs no data"))
     assert command.main(["--report", "--draws", "4"]) == 0
     assert "left out" in (tmp_path / "deciding.md").read_text() and (tmp_path / "deciding_tasks.svg").exists()
