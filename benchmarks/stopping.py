@@ -31,7 +31,7 @@ from groundtune.types import Example, Interval, Score, Verdict
 MARGIN, FLOOR = 0.05, 0.15
 TRAINING = 400
 """Answers that take as long as one training on all pairs."""
-PAIRS = 300
+PAIRS = 1024
 COSTS = {"prompt": 1.0, "few_shot": 3.0, "rag": 4.0, "tuned": 1.1, "rag_tuned": 4.1}
 TUNED = "tuned", "rag_tuned"
 RATES = {"false_superior": 0.05, "false_drop": 0.025, "false_not_worse": 0.025, "false_spared": 0.005}

@@ -89,8 +89,8 @@ def test_with_one_look_the_evidence_is_that_of_the_exhaustive_race() -> None:
 
 
 def test_rungs_need_sixteen_pairs() -> None:
-    assert rungs_of(256) == (1 / 16, 1 / 4, 1.0)
-    assert rungs_of(255) == rungs_of(64) == (1 / 4, 1.0)
+    assert rungs_of(1024) == (1 / 16, 1 / 4, 1.0)
+    assert rungs_of(1023) == rungs_of(64) == (1 / 4, 1.0)
     assert rungs_of(63) == (1.0,)
 
 
@@ -128,7 +128,7 @@ def test_a_tuned_candidate_is_dropped_by_what_its_learning_curve_promises() -> N
         ("steep", 1 / 4): right(40),
         ("steep", 1.0): right(80),
     }
-    rungs = rungs_of(400)
+    rungs = rungs_of(1600)
     course, asked = run(rows, [Entrant("rag", 1.0), Entrant("flat", 2.0, rungs), Entrant("steep", 2.0, rungs)])
     assert not any(what.startswith("flat 1 ") for what in asked), "it was trained in full"
     assert "steep 1 2" in asked, "it starts late and was given up"
@@ -171,7 +171,7 @@ def test_with_looks_and_rungs_a_winner_among_equals_stays_rarer_than_promised(me
     """A reduced `benchmarks/stopping.py`: claims of superiority in any state of the race, and drops, among equals."""
     rng = np.random.default_rng(11)
     names, replicates = ["a", "b", "c", "d"], 120
-    entrants = [Entrant(name, 1.0, rungs_of(256) if number >= len(names) - tuned else ()) for number, name in enumerate(names)]
+    entrants = [Entrant(name, 1.0, rungs_of(1024) if number >= len(names) - tuned else ()) for number, name in enumerate(names)]
     claimed = dropped = 0
     for _ in range(replicates):
         hard = rng.standard_normal(100)

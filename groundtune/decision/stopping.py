@@ -24,8 +24,8 @@ from groundtune.types import ALPHA_NOT_WORSE, ALPHA_SUPERIOR
 RISE = 4
 """A rung of data has so many times the pairs of the one before."""
 RUNGS = (1 / 16, 1 / 4, 1.0)
-FEWEST_PAIRS = 16
-"""Training pairs of the smallest rung."""
+FEWEST_PAIRS = {1 / 16: 64, 1 / 4: 16}
+"""Training pairs of a rung. Below 64 in the sixteenth, where curves were seen to steepen, nothing is projected."""
 HOPELESS = 2
 """Margins that a tuned candidate must be behind before a smaller rung is trained to see how fast it learns."""
 LOOKS = (0.25, 0.5, 1.0)
@@ -75,8 +75,8 @@ class Course:
 
 
 def rungs_of(pairs: int) -> tuple[float, ...]:
-    """The shares of its training pairs that a candidate learns one after the other: those with 16 pairs or more, and all."""
-    return tuple(share for share in RUNGS if share == 1 or pairs * share >= FEWEST_PAIRS)
+    """The shares of its training pairs that a candidate learns one after the other: those with pairs enough, and all."""
+    return tuple(share for share in RUNGS if pairs * share >= FEWEST_PAIRS.get(share, 0))
 
 
 def race(
