@@ -247,7 +247,7 @@ def test_figures_say_what_is_missing_and_compute_with_the_rest(tmp_path: Path) -
     report.write_page(kept, page)
     report.write_page(kept, page)
     text = page.read_text()
-    assert text.count("always prompt") == 1 and text.endswith("The rest.\n") and "xquad: rag" in text
+    assert text.count("always prompt") == 1 and text.endswith("The rest.\n") and "left out: xquad" in text
     for drawing in (report.draw_regrets, report.draw_scores):
         drawing(kept, tmp_path / "a.svg")
         drawing(kept, tmp_path / "b.svg")

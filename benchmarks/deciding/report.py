@@ -84,8 +84,8 @@ def write_costs(figures: Mapping[str, Figure], path: Path) -> None:
 
 
 def _left_out(figures: Mapping[str, Figure]) -> str:
-    missing = figures.get("tasks_missing")
-    return f"\n\nNot complete yet, and left out: {missing}." if missing else ""
+    missing = [one.partition(":")[0] for one in str(figures.get("tasks_missing") or "").split("; ")]
+    return f"\n\nNot complete yet, and left out: {', '.join(missing)}." if any(missing) else ""
 
 
 def _between(begin: str, end: str, text: str, path: Path) -> None:
