@@ -175,7 +175,7 @@ def test_figures_and_the_page(tmp_path: Path) -> None:
     report.write_costs(kept, page)
     report.write_costs(kept, page)
     text = page.read_text()
-    assert text.count("| all | 2 all |") == 1 and text.endswith("The rest.\n") and "geo: prompt" in text
+    assert text.count("| all | 2 all |") == 1 and text.endswith("The rest.\n") and "geo, " in text
     report.draw_costs(kept, tmp_path / "a.svg")
     assert "copy (" in (tmp_path / "a.svg").read_text()
 
