@@ -126,7 +126,7 @@ def draw_scores(figures: Mapping[str, Figure], path: Path) -> None:
     drawn, axis = plt.subplots(figsize=(7, 0.9 + 0.32 * max(1, len(names))), layout="constrained")
     for number, candidate in enumerate((*UNTUNED, *TUNED)):
         there = [(figures[key], place) for place, name in enumerate(names) if (key := f"score_{name}_{candidate}") in figures]
-        axis.scatter([x for x, _ in there], [y for _, y in there], marker="osD^v"[number], s=30, label=candidate)
+        axis.scatter([x for x, _ in there], [y for _, y in there], marker="osD^v"[number], s=30, label=candidate, clip_on=False)
     axis.set_yticks(range(len(names)), [f"{name} ({figures[f'metric_{name}']})" for name in names])
     axis.invert_yaxis()
     axis.set_xlim(0, 1)
