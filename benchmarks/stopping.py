@@ -36,7 +36,7 @@ COSTS = {"prompt": 1.0, "few_shot": 3.0, "rag": 4.0, "tuned": 1.1, "rag_tuned": 
 TUNED = "tuned", "rag_tuned"
 RATES = {"false_superior": 0.05, "false_drop": 0.025, "false_not_worse": 0.025, "false_spared": 0.005}
 """What may be false at most; a goal allows two standard errors of the replicates more."""
-ENDS = {100: (25, 50, 100), 200: (50, 100, 200)}
+ENDS = {100: (12, 25, 50, 100), 200: (25, 50, 100, 200)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,10 +112,10 @@ def test_a_clear_winner_is_the_same_and_costs_what_the_looks_took(tmp_path: Path
     (raced,) = races(tables, orders=1, sizes=(EVERYTHING,)).raced["viggo", EVERYTHING]
     assert raced.frugal == raced.exhaustive == Named("superior", "tuned", None) and raced.agrees
     assert raced.whole == Work(seconds=3 * 200 * 0.1 + 400, answers=600, trainings=1, parts=0)
-    # Everything is seen at a quarter of the items, of weights from a quarter of the pairs.
-    assert raced.done.seconds == pytest.approx(3 * 50 * 0.1 + 100)
-    assert (raced.done.answers, raced.done.trainings, raced.done.parts) == (150, 0, 1)
-    assert raced.share == pytest.approx(115 / 460)
+    # Everything is seen at an eighth of the items, of weights from a quarter of the pairs.
+    assert raced.done.seconds == pytest.approx(3 * 25 * 0.1 + 100)
+    assert (raced.done.answers, raced.done.trainings, raced.done.parts) == (75, 0, 1)
+    assert raced.share == pytest.approx(107.5 / 460)
 
 
 def test_nothing_is_trained_where_there_is_no_headroom(tmp_path: Path) -> None:

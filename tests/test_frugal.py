@@ -134,7 +134,7 @@ def test_a_race_that_cannot_be_frugal_is_exhaustive_and_says_why(tmp_path: Path)
 
 def test_looks_cut_no_group_and_parts_of_the_training_items_lie_in_each_other(tmp_path: Path) -> None:
     grouped = [row | {"group": f"g{n // 2}"} for n, row in enumerate(learnable(400))]
-    for questions, ends in ((grouped, 3), (learnable(120), 3), (learnable(40), 3), (learnable(24), 2), (learnable(12), 1)):
+    for questions, ends in ((grouped, 4), (learnable(120), 3), (learnable(40), 3), (learnable(24), 2), (learnable(12), 1)):
         with Workspace.open(workspace(tmp_path / f"{len(questions)}", questions)) as opened:
             task = set_up(opened, names=["prompt", "tuned"]).task
         looks = looks_of(task, seed=0)

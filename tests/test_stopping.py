@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from groundtune.decision.evidence import Entrant, Evidence, Looks
 from groundtune.decision.stopping import Course, race, rungs_of
-from groundtune.evaluation.spending import Family, look_weights, obrien_fleming, weighted_holm
+from groundtune.evaluation.spending import Family, look_weights, predictive_power, weighted_holm
 from groundtune.evaluation.statistics import contrast, holm
 
 Array = NDArray[np.float64]
@@ -40,20 +40,23 @@ def right(count: int, *, of: int = 100) -> Array:
     return ((np.arange(of) * 37 % of) < count).astype(float)
 
 
-def test_spending_gives_the_published_boundaries() -> None:
-    """Five equal looks, one-sided .025: 4.8769 and 3.3569 (Reboussin et al. 2000, Controlled Clinical Trials 21, 190-207)."""
-    first, second = obrien_fleming(0.025, 0.2), obrien_fleming(0.025, 0.4)
-    assert norm.isf(first) == pytest.approx(4.8769, abs=5e-5)
-    together = multivariate_normal(cov=[[1, 0.5**0.5], [0.5**0.5, 1]])
-    beyond_second_only = norm.sf(3.3569) - (1 - norm.cdf(4.8769) - norm.cdf(3.3569) + together.cdf([4.8769, 3.3569]))
-    assert beyond_second_only == pytest.approx(second - first, rel=2e-3)
-    assert obrien_fleming(0.025, 1.0) == pytest.approx(0.025)
+def test_each_look_may_use_what_it_adds_to_the_information() -> None:
+    assert look_weights((0.25, 0.5, 1.0)) == (0.25, 0.25, 0.5)
+    assert look_weights((1.0,)) == (1.0,)
 
 
-def test_weights_of_looks_sum_to_one_and_grow() -> None:
-    weights = look_weights((0.25, 0.5, 1.0), alpha=0.025)
-    assert sum(weights) == pytest.approx(1.0) and list(weights) == sorted(weights)
-    assert look_weights((1.0,), alpha=0.025) == pytest.approx((1.0,))
+def test_predictive_power_is_how_often_a_race_goes_on_to_reject() -> None:
+    """Two million effects, all equally likely beforehand, each with what 30 % and all of its items would show."""
+    rng = np.random.default_rng(4)
+    share, level = 0.3, 0.0125
+    effects = rng.uniform(-8, 8, size=2_000_000)
+    part = share * effects + share**0.5 * rng.standard_normal(len(effects))
+    whole = part + (1 - share) * effects + (1 - share) ** 0.5 * rng.standard_normal(len(effects))
+    for p_value in (0.001, 0.05, 0.5, 0.8):
+        alike = np.abs(part / share**0.5 - norm.isf(p_value)) < 0.05
+        seen = float((whole[alike] > norm.isf(level)).mean())
+        assert predictive_power(p_value, share, level=level) == pytest.approx(seen, abs=0.02)
+    assert predictive_power(0.0, share, level=level) == pytest.approx(1.0) and predictive_power(1.0, share, level=level) < 1e-6
 
 
 def test_weighted_holm_with_equal_weights_is_holm_and_by_hand_with_others() -> None:
@@ -139,7 +142,8 @@ def test_a_candidate_without_a_smaller_rung_is_never_dropped_before_all_its_data
     rows = {("rag", 1.0): right(95), ("tuned", 1 / 4): right(0), ("tuned", 1.0): right(1)}
     course, asked = run(rows, [Entrant("rag", 1.0), Entrant("tuned", 2.0, (1 / 4, 1.0))])
     assert any(what.startswith("tuned 1 ") for what in asked)
-    assert "tuned" in course.left and course.ended.endswith("rag is better than every other candidate.")
+    assert course.stops["tuned"].learned == 1 and course.left == ("rag",)
+    assert course.seen.others == ("tuned",) and len(course.items) == 100, "rag answered everything before the training began"
 
 
 def test_a_clear_winner_with_a_quarter_of_its_data_ends_the_race() -> None:
@@ -152,11 +156,24 @@ def test_a_clear_winner_with_a_quarter_of_its_data_ends_the_race() -> None:
     assert course.stops["tuned"].learned == 0.25
 
 
-def test_equal_candidates_are_measured_to_the_end() -> None:
+def test_a_race_of_equals_ends_when_nobody_is_likely_to_win() -> None:
     rows = {("a", 1.0): right(50), ("b", 1.0): np.roll(right(50), 7), ("tuned", 1 / 4): right(45), ("tuned", 1.0): right(52)}
     course, _ = run(rows, [Entrant("a", 1.0), Entrant("b", 2.0), Entrant("tuned", 2.0, (1 / 4, 1.0))])
-    assert course.left == ("a", "b", "tuned") and course.ended == "" and len(course.items) == 100
-    assert all(stop.why == "" for stop in course.stops.values())
+    assert course.left == ("a", "b", "tuned")
+    assert course.ended == "Ended after 50 of 100 questions: nobody has a chance of 10 % to win with all of them."
+    assert course.seen.learned["tuned"] == 1 and all(stop.why == "the race was over" for stop in course.stops.values())
+
+
+def test_no_race_ends_for_want_of_a_chance_while_somebody_can_still_learn() -> None:
+    rows = {("a", 1.0): right(50), ("tuned", 1 / 4): right(50), ("tuned", 1.0): right(95)}
+    course, asked = run(rows, [Entrant("a", 1.0), Entrant("tuned", 2.0, (1 / 4, 1.0))])
+    assert asked == ["a 1 0", "tuned 0.25 0", "tuned 1 0"], "a quarter that is not ahead answers no more"
+    assert course.ended == "Decided after 25 of 100 questions: tuned is better than every other candidate."
+
+
+def test_where_nobody_is_good_enough_the_race_ends_early() -> None:
+    course, _ = run({("a", 1.0): right(0), ("b", 1.0): right(1)}, [Entrant("a", 1.0), Entrant("b", 2.0)], floor=0.2)
+    assert course.ended.startswith("Ended after 25 of 100 questions") and course.left == ("a", "b")
 
 
 def test_items_without_the_metric_are_left_out_of_a_pair() -> None:

@@ -14,8 +14,8 @@ from itertools import combinations, permutations
 import numpy as np
 
 from groundtune.evaluation.bounded import Array, BoundedValues, Codes, score_test
-from groundtune.evaluation.spending import Family, look_weights
-from groundtune.evaluation.statistics import FLIPS, exact_mcnemar, sign_flip
+from groundtune.evaluation.spending import Family, look_weights, predictive_power
+from groundtune.evaluation.statistics import FLIPS, exact_mcnemar, questions_needed, sign_flip
 from groundtune.types import ALPHA_NOT_WORSE, ALPHA_SUPERIOR
 
 SPARED = 0.005
@@ -93,22 +93,23 @@ class Evidence:
     def __post_init__(self) -> None:
         self.by_name = {one.name: one for one in self.entrants}
         self.turns = max((len(one.claimed) for one in self.entrants), default=0)
-        shares = self.looks.shares
-        self._superior = look_weights(shares, alpha=ALPHA_SUPERIOR / 2)
-        self._weights = look_weights(shares, alpha=NOT_WORSE)
+        self._weights = look_weights(self.looks.shares)
         self._one_way, self._pairs = tuple(combinations(self.by_name, 2)), tuple(permutations(self.by_name, 2))
-        self._better = self._family(self._superior, self._one_way)
-        self._worse = self._family(look_weights(shares, alpha=SPARED), self._pairs)
+        self._better, self._worse = self._family(self._one_way), self._family(self._pairs)
         self._seen: list[tuple[Hypothesis, int]] = []
 
-    def _family(self, weights: tuple[float, ...], pairs: Sequence[tuple[str, str]]) -> Family[Hypothesis]:
+    def _family(self, pairs: Sequence[tuple[str, str]]) -> Family[Hypothesis]:
         family: Family[Hypothesis] = Family()
         for a, b in pairs:
-            both = [(self.by_name[a].at(turn, self.turns), self.by_name[b].at(turn, self.turns)) for turn in range(self.turns)]
-            states = list(dict.fromkeys(both or [(1.0, 1.0)]))
+            states = self._states(a, b)
             for state in states:
-                family.enter((a, b, *state), [weight / len(states) for weight in weights])
+                family.enter((a, b, *state), [weight / len(states) for weight in self._weights])
         return family
+
+    def _states(self, a: str, b: str) -> list[tuple[float, float]]:
+        """The shares of their pairs that two candidates may have learned when they are compared."""
+        both = [(self.by_name[a].at(turn, self.turns), self.by_name[b].at(turn, self.turns)) for turn in range(self.turns)]
+        return list(dict.fromkeys(both or [(1.0, 1.0)]))
 
     # --- scores in ------------------------------------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ class Evidence:
 
     def not_worse(self, learned: Mapping[str, float], margin: float) -> dict[tuple[str, str], float]:
         """Ordered pair -> adjusted p-value of "worse by the margin or more", to be held against ALPHA_NOT_WORSE."""
-        family = self._family(self._weights, self._pairs)
+        family = self._family(self._pairs)
         for (a, b, one, other), look in self._seen:
             for state in ((a, b, one, other), (b, a, other, one)):
                 family.see(state, look, self._above(state, look, -margin))
@@ -149,6 +150,36 @@ class Evidence:
             for one in self._known(learned)
             for pair in (one, one[::-1])
         }
+
+    def about_to_win(self, name: str, others: Sequence[str], learned: Mapping[str, float], look: int) -> bool:
+        """Whether the next look will more likely than not show a candidate to be better than all of these, at the gain seen."""
+        return all(
+            questions_needed(
+                self._sample(self.rows[name, learned[name], look] - self.rows[other, learned[other], look], low=-1.0),
+                0.0,
+                alpha=ALPHA_SUPERIOR * self._weights[look + 1] / (len(self._one_way) * len(self._states(name, other))),
+                two_sided=True,
+                chance=0.3,
+            )
+            <= self.looks.ends[look + 1]
+            for other in others
+        )
+
+    def chance_of_winning(self, name: str, others: Sequence[str], learned: Mapping[str, float], look: int, floor: float) -> float:
+        """At most so likely is it to reach the floor, and to be better than all of these or not worse, when everything is seen.
+
+        Corrections for many pairs are left out, so that it is never too low for their sake.
+        """
+        share, rows = self.looks.shares[look], self.rows[name, learned[name], look]
+        good = predictive_power(score_test(self._sample(rows, low=0.0), floor), share, level=0.5) if 0 < floor < 1 else 1.0
+        better, not_worse = [1.0], [1.0]
+        for other in others:
+            state: Hypothesis = (name, other, learned[name], learned[other])
+            gain = self._sample(rows - self.rows[other, learned[other], look], low=-1.0)
+            p_value, level = self._two_sided(state, look) / 2, ALPHA_SUPERIOR / 2 * self._weights[-1]
+            better.append(predictive_power(p_value if gain.values.mean() > 0 else 1 - p_value, share, level=level))
+            not_worse.append(predictive_power(score_test(gain, -self.margin), share, level=NOT_WORSE * self._weights[-1]))
+        return min(good, max(min(better), min(not_worse)))
 
     def may_hold_up(self, name: str, learned: Mapping[str, float], look: int) -> bool:
         """Whether this look alone could show a candidate not to be worse than any other; quick."""
@@ -186,10 +217,10 @@ class Evidence:
 
     def spent(self) -> list[dict[str, float]]:
         """[look] Its questions and groups, and the error rates that each claim may use there."""
-        rows = zip(self.looks.ends, self.looks.group_counts, self._superior, self._weights, strict=True)
+        rows = zip(self.looks.ends, self.looks.group_counts, self._weights, strict=True)
         return [
-            {"questions": end, "groups": groups, "superior": ALPHA_SUPERIOR * better, "not_worse": NOT_WORSE * not_worse}
-            for end, groups, better, not_worse in rows
+            {"questions": end, "groups": groups, "superior": ALPHA_SUPERIOR * weight, "not_worse": NOT_WORSE * weight}
+            for end, groups, weight in rows
         ]
 
     def mean(self, name: str, learned: float, look: int) -> float:

@@ -61,11 +61,12 @@ def why_exhaustive(config: Decision, looks: Looks) -> str:
 def entrant(candidate: Candidate, *, effort: float, pairs: int, training: float, answering: float) -> Entrant:
     """The candidate as the race sees it: `pairs` of one training, planned seconds of learning and answering everything.
 
-    It learns a part first only where that costs at most half of learning all at once.
+    It learns a part first only where that, with the answers of a first look, costs at most half of learning all at once.
     """
     if candidate.tuning is None:
         return Entrant(candidate.name, effort)
-    cheap = training / RISE + answering <= (training + answering) / 2
+    first = LOOKS[0] * answering
+    cheap = training / RISE + first <= (training + first) / 2
     return Entrant(candidate.name, effort, rungs_of(pairs) if cheap and _grows(candidate.tuning) else (1.0,))
 
 

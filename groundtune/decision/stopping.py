@@ -2,7 +2,8 @@
 
 Untuned candidates answer look by look; one that is worse than another by the margin or more is dropped. Training waits while
 the best of them may leave no headroom. Tuned candidates learn a quarter of their pairs first and answer look by look beside the
-others, and learn all where that decides nothing. With a quarter one is dropped when it would be worse by the margin even if all
+others, and learn all as soon as that is not likely to decide the race. With everything learned the race also ends when nobody is
+likely to win it. With a quarter a candidate is dropped when it would be worse by the margin even if all
 its data brought as much for each fourfold as the last fourfold did, from a sixteenth, which is trained only to know that: no
 learning curve is taken to grow steeper, as in learning-curve cross-validation (Mohr and van Rijn 2023).
 """
@@ -28,10 +29,12 @@ FEWEST_PAIRS = {1 / 16: 64, 1 / 4: 16}
 """Training pairs of a rung. Below 64 in the sixteenth, where curves were seen to steepen, nothing is projected."""
 HOPELESS = 2
 """Margins that a tuned candidate must be behind before a smaller rung is trained to see how fast it learns."""
-LOOKS = (0.25, 0.5, 1.0)
+LOOKS = (0.125, 0.25, 0.5, 1.0)
 """Shares of the groups that are seen at each look."""
 FEWEST_GROUPS = 10
 """Of the first look; with fewer there is one look less."""
+FUTILE = 0.1
+"""A race ends when nobody's chance of winning it is that good."""
 
 Measure = Callable[[str, int, float], Array]
 """(candidate, look, share of the training pairs learned) -> [item] its scores on all items up to that look."""
@@ -105,30 +108,41 @@ class _Race:
     learned: dict[str, float] = field(default_factory=dict)
     """Candidate -> the share of its pairs that its present weights learned."""
     look: int = 0
-    look_of_tuned: int | None = None
-    """The last one that tuned candidates of the first turn were asked at; None before any training."""
+    begun: bool = False
+    """Whether any tuned candidate was trained."""
     ended: str = ""
 
     def run(self) -> Course:
         by_effort = sorted(self.evidence.entrants, key=lambda one: one.effort)
         untuned, tuned = [one for one in by_effort if not one.rungs], [one for one in by_effort if one.rungs]
-        many, turns = len(self.evidence.looks.ends), self.evidence.turns
-        self._learn(tuned, turn=0)
-        for look in range(many):
-            self._ask(untuned, look, others=())
-            if self._left(tuned) and not self._waits(tuned, untuned, look):
-                self._ask(tuned, look, others=untuned)
-            begun = not self._left(tuned) or self.look_of_tuned == look
-            if begun and self._decided([*self._left(tuned), *self._left(untuned)], look):
-                return self._course()
-        for turn in range(1, turns):
+        many, turns, asked = len(self.evidence.looks.ends), max(1, self.evidence.turns), -1
+        for turn in range(turns):
             self._learn(tuned, turn)
-            for look in range(many) if self._left(tuned) else ():
-                self._ask(tuned, look, others=untuned)
-                if self._left(tuned) and self._decided([*self._left(tuned), *self._left(untuned)], look):
+            for look in range(many):
+                if look > asked:
+                    self._ask(untuned, look, others=())
+                    asked = look
+                if self._left(tuned):
+                    if self._waits(tuned, untuned, look):
+                        continue
+                    self._ask(tuned, look, others=untuned)
+                if look < asked and not self._left(tuned):
+                    continue  # the others have answered more than this look
+                if self._decided([*self._left(tuned), *self._left(untuned)], look):
                     return self._course()
+                if turn + 1 < turns and not self._goes_on(tuned, untuned, look):
+                    break
         self.look = many - 1
         return self._course()
+
+    def _goes_on(self, tuned: Sequence[Entrant], untuned: Sequence[Entrant], look: int) -> bool:
+        """Whether a part of the pairs is likely to decide the race at the next look; else all are learned at once."""
+        if look == len(self.evidence.looks.ends) - 1 or not self._left(tuned):
+            return True
+        present = [*self._left(tuned), *self._left(untuned)]
+        best = max(present, key=lambda one: self._mean(one, look))
+        others = [one.name for one in present if one is not best]
+        return bool(best.rungs) and self.evidence.about_to_win(best.name, others, self.learned, look)
 
     def _learn(self, tuned: Sequence[Entrant], turn: int) -> None:
         for one in self._left(tuned):
@@ -136,13 +150,12 @@ class _Race:
 
     def _waits(self, tuned: Sequence[Entrant], untuned: Sequence[Entrant], look: int) -> bool:
         """Whether no training should begin yet: the best untuned candidate may leave no headroom."""
-        if self.look_of_tuned is None and untuned:
-            if look == len(self.evidence.looks.ends) - 1:
-                return self._spare(tuned)
+        if not self.begun and untuned:
             best = max(self._left(untuned), key=lambda one: self._mean(one, look))
-            if not self.evidence.below_ceiling(best.name, look):
+            last = look == len(self.evidence.looks.ends) - 1
+            if self._spare(tuned) if last else not self.evidence.below_ceiling(best.name, look):
                 return True
-        self.look_of_tuned = look
+        self.begun = True
         return False
 
     def _left(self, some: Sequence[Entrant]) -> list[Entrant]:
@@ -232,12 +245,26 @@ class _Race:
             )
             if beats and (settled or (one.rungs and self.learned[one.name] >= CLAIMED)) and self._able(one, look):
                 return self._end(f"{one.name} is better than every other candidate", one, look)
+        if not settled:
+            return False
         cheapest = min(present, key=lambda one: one.effort)
-        if settled and evidence.may_hold_up(cheapest.name, self.learned, look) and self._able(cheapest, look):
+        if evidence.may_hold_up(cheapest.name, self.learned, look) and self._able(cheapest, look):
             not_worse = evidence.not_worse(self.learned, evidence.margin)
             if all(not_worse[cheapest.name, name] < ALPHA_NOT_WORSE for name in names if name != cheapest.name):
                 return self._end(f"{cheapest.name} is the cheapest and not worse than any other by the margin", cheapest, look)
-        return False
+        return self._futile(names, look)
+
+    def _futile(self, names: Sequence[str], look: int) -> bool:
+        """Whether nobody is likely to win any more, with all that they can learn."""
+        best = max(
+            self.evidence.chance_of_winning(name, [other for other in names if other != name], self.learned, look, self.floor)
+            for name in names
+        )
+        if best >= FUTILE:
+            return False
+        asked, whole = self.evidence.looks.ends[look], self.evidence.looks.ends[-1]
+        self.ended = f"Ended after {asked} of {whole} questions: nobody has a chance of {100 * FUTILE:g} % to win with all of them."
+        return True
 
     def _able(self, one: Entrant, look: int) -> bool:
         least = self.floor - self.evidence.margin
@@ -256,5 +283,5 @@ class _Race:
             share = self.learned[name]
             look = max(when for other, learned, when in self.evidence.rows if (other, learned) == (name, share))
             early = ends[look] < ends[-1] or share < 1
-            self.stops[name] = Stop(ends[look], share, "the race was decided" if early else "")
+            self.stops[name] = Stop(ends[look], share, "the race was over" if early else "")
         return Course(self.evidence, self.look, left, self.stops, self.ended)

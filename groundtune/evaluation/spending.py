@@ -1,7 +1,7 @@
 """How an error rate is spent over several looks at growing data, and Holm over hypotheses that were seen at some of them.
 
-A look k may use the share w_k of the error rate (alpha spending: Lan and DeMets 1983, with their function of the
-O'Brien-Fleming type). A hypothesis that was tested at several looks has the p-value min p_k / w_k: a weighted Bonferroni
+A look k may use the share w_k of the error rate (alpha spending: Lan and DeMets 1983, with the linear function of Kim and DeMets
+1987). A hypothesis that was tested at several looks has the p-value min p_k / w_k: a weighted Bonferroni
 correction. It holds under any dependence between looks, so that the tests of one look serve at each of them, and whatever the
 data decide about which tests are left out. It is conservative: the exact boundaries of a Brownian motion are a little lower.
 """
@@ -18,18 +18,25 @@ from scipy.stats import norm
 Key = TypeVar("Key", bound=Hashable)
 
 
-def obrien_fleming(alpha: float, share: float) -> float:
-    """One-sided error rate that may be spent up to this share of the information, in (0, 1]: 2 - 2 Phi(z(alpha / 2) / sqrt(t)).
+def look_weights(shares: Sequence[float]) -> tuple[float, ...]:
+    """The share of an error rate that each look may use: as much as it adds to the information, whose `shares` grow to 1.
 
-    Lan and DeMets, Biometrika 70 (1983), 659-663.
+    The function alpha t of the power family (Kim and DeMets, Biometrika 74 (1987), 149-154).
     """
-    return float(2 * norm.sf(norm.isf(alpha / 2) / share**0.5))
+    return tuple(after - before for before, after in pairwise((0.0, *shares)))
 
 
-def look_weights(shares: Sequence[float], *, alpha: float) -> tuple[float, ...]:
-    """The share of a one-sided `alpha` that each look may use; `shares` of the information grow to 1, and so they sum to 1."""
-    spent = [0.0, *(obrien_fleming(alpha, share) for share in shares)]
-    return tuple((after - before) / alpha for before, after in pairwise(spent))
+def predictive_power(p_value: float, share: float, *, level: float) -> float:
+    """The chance that a one-sided test will reject at `level` with all data, given its p-value on a `share` of them, in (0, 1).
+
+    It is averaged over the effects that are likely after what was seen, all equally likely before (Spiegelhalter, Freedman and
+    Blackburn, Controlled Clinical Trials 7 (1986), 8-17); normal approximation.
+    """
+    seen = norm.isf(min(max(p_value, _TINY), 1 - _TINY))
+    return float(norm.sf((norm.isf(level) * share**0.5 - seen) / (1 - share) ** 0.5))
+
+
+_TINY = 1e-12
 
 
 @dataclass

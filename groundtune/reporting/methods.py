@@ -54,9 +54,9 @@ NAMED = (
     ),
     Method(
         "alpha spending",
-        "The scores were looked at more than once, and each look may use a part of the error rate only, very little at first. "
+        "The scores were looked at more than once, and each look may use a part of the error rate only. "
         "Together they use no more than one look would.",
-        "Lan and DeMets 1983; O'Brien and Fleming 1979",
+        "Lan and DeMets 1983; Kim and DeMets 1987",
     ),
     Method(
         "identical scores",
