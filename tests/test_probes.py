@@ -129,6 +129,11 @@ def test_without_context_it_is_what_labels_give_away() -> None:
     assert predict(TUNED, known(closed_book=flat(0.3))).expected == pytest.approx(0.3)
     alone = Evidence(EXAMPLES, has_documents=False, constant=0.1, nearest=flat(0.6))
     assert predict(TUNED, alone).expected == pytest.approx(0.6) and predict(TUNED, alone).high == pytest.approx(1.0)
+    unlike = Evidence(EXAMPLES, has_documents=False, constant=0.5, nearest=flat(0.1))
+    for one in (FEW_SHOT, TUNED):
+        found = predict(one, unlike)
+        assert found.expected == pytest.approx(0.5), "the commonest answer can be learned"
+        assert found.basis == "best of nearest example's answer, best constant answer"
 
 
 @pytest.mark.parametrize("candidate", [PROMPT, FEW_SHOT, RAG, TUNED, RAG_TUNED], ids=lambda one: one.name)

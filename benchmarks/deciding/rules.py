@@ -72,11 +72,11 @@ def expected(task: TaskTable, items: Codes, candidates: Sequence[str], constant:
     gold, relaxed = _filled(values(GOLD), 0.5), _filled(values(RELAXED), 1.0)
     reading = np.where(answerable & held, np.maximum(mechanical, gold), mechanical)
     learned = np.where(answerable & held, (1 + relaxed) / 2, mechanical)
-    nearest = np.nan_to_num(values(NEAREST)).mean(axis=1)
+    labelled = np.maximum(np.nan_to_num(values(NEAREST)).mean(axis=1), constant)
     known = {
         "prompt": constant,
-        "few_shot": nearest,
-        "tuned": nearest,
+        "few_shot": labelled,
+        "tuned": labelled,
         "rag": reading.mean(axis=1),
         "rag_tuned": learned.mean(axis=1),
     }

@@ -9,10 +9,12 @@ before*, r the reader probe:
 | candidate | low | expected | high |
 |---|---|---|---|
 | prompt | 0 | c | O, or 1 without evidence |
-| few_shot | 0 | the better on average of N and B | the best of N, B and O, or 1 without documents |
+| few_shot | 0 | the best on average of N, B and c | the best of N, B and O, or 1 without documents |
 | rag | m | O where H, else m | O relaxed where H, else the better of m and B; 1 where nothing can be answered |
-| tuned | 0 | the best on average of N, B and F | the best of N, B, F relaxed, or 1 without documents |
+| tuned | 0 | the best on average of N, B, F and c | the best of N, B, F relaxed, or 1 without documents |
 | rag_tuned | the expectation of rag, or R | r where H, or halfway from O relaxed to 1; else m | 1 where H, else N |
+
+What is shown or learns labelled answers can at least say the commonest, hence the c.
 """
 
 from __future__ import annotations
@@ -114,6 +116,8 @@ def _without_context(
     found = {name: rows for name, rows in known.items() if rows is not None}
     best = max(found, key=lambda name: _mean(found[name]), default="")
     items = list(evidence.examples)
+    if best and _mean(found[best]) < evidence.constant:
+        best = ""
     expected = {item: found[best].get(item, 0.0) if best else evidence.constant for item in items}
     if not evidence.has_documents:
         high = dict.fromkeys(items, 1.0)
@@ -125,7 +129,7 @@ def _without_context(
             for item in items
         }
         high = {item: value if evidence.examples[item].answers else 1.0 for item, value in high.items()}
-    basis = f"best of {', '.join(found)}" if found else "best constant answer"
+    basis = f"best of {', '.join((*found, 'best constant answer'))}" if found else "best constant answer"
     return (
         expected,
         dict.fromkeys(items, 0.0),
