@@ -108,26 +108,22 @@ class _Race:
     learned: dict[str, float] = field(default_factory=dict)
     """Candidate -> the share of its pairs that its present weights learned."""
     look: int = 0
-    begun: bool = False
-    """Whether any tuned candidate was trained."""
     ended: str = ""
 
     def run(self) -> Course:
         by_effort = sorted(self.evidence.entrants, key=lambda one: one.effort)
         untuned, tuned = [one for one in by_effort if not one.rungs], [one for one in by_effort if one.rungs]
-        many, turns, asked = len(self.evidence.looks.ends), max(1, self.evidence.turns), -1
+        many, turns = len(self.evidence.looks.ends), max(1, self.evidence.turns)
+        asked = self._until_headroom(untuned, tuned) if untuned and tuned else -1
         for turn in range(turns):
             self._learn(tuned, turn)
             for look in range(many):
                 if look > asked:
                     self._ask(untuned, look, others=())
                     asked = look
-                if self._left(tuned):
-                    if self._waits(tuned, untuned, look):
-                        continue
-                    self._ask(tuned, look, others=untuned)
+                self._ask(tuned, look, others=untuned)
                 if look < asked and not self._left(tuned):
-                    continue  # the others have answered more than this look
+                    continue  # the others have answered more
                 if self._decided([*self._left(tuned), *self._left(untuned)], look):
                     return self._course()
                 if turn + 1 < turns and not self._goes_on(tuned, untuned, look):
@@ -148,15 +144,17 @@ class _Race:
         for one in self._left(tuned):
             self.learned[one.name] = one.at(turn, self.evidence.turns)
 
-    def _waits(self, tuned: Sequence[Entrant], untuned: Sequence[Entrant], look: int) -> bool:
-        """Whether no training should begin yet: the best untuned candidate may leave no headroom."""
-        if not self.begun and untuned:
+    def _until_headroom(self, untuned: Sequence[Entrant], tuned: Sequence[Entrant]) -> int:
+        """Ask untuned candidates until the best is shown to leave headroom, and return that look; without, training is spared."""
+        last = len(self.evidence.looks.ends) - 1
+        for look in range(last):
+            self._ask(untuned, look, others=())
             best = max(self._left(untuned), key=lambda one: self._mean(one, look))
-            last = look == len(self.evidence.looks.ends) - 1
-            if self._spare(tuned) if last else not self.evidence.below_ceiling(best.name, look):
-                return True
-        self.begun = True
-        return False
+            if self.evidence.below_ceiling(best.name, look):
+                return look
+        self._ask(untuned, last, others=())
+        self._spare(tuned)
+        return last
 
     def _left(self, some: Sequence[Entrant]) -> list[Entrant]:
         return [one for one in some if one.name not in self.stops]
@@ -213,12 +211,12 @@ class _Race:
 
     # --- the ends -------------------------------------------------------------------------------------------------------
 
-    def _spare(self, tuned: Sequence[Entrant]) -> bool:
-        """Whether nothing can be better than some untuned candidate by the margin; then no training begins."""
+    def _spare(self, tuned: Sequence[Entrant]) -> None:
+        """Train nobody where nothing can be better than some untuned candidate by the margin."""
         margin = self.evidence.margin
         full = [name for name, p_value in self.evidence.headroom(margin).items() if p_value < SPARED]
         if not full:
-            return False
+            return
         best = max((self.evidence.by_name[name] for name in full), key=lambda one: self._mean(one, self.look))
         why = (
             f"not trained: {best.name} scores {100 * self._mean(best, self.look):.1f} points, and nothing can be better by "
@@ -228,7 +226,6 @@ class _Race:
             self.stops[one.name] = Stop(0, 0.0, why)
         self.evidence.untried = tuple(one.name for one in tuned)
         self.ended = f"No training began: {best.name} leaves no headroom."
-        return True
 
     def _decided(self, present: Sequence[Entrant], look: int) -> bool:
         """Whether one is superior to all that are left, or the cheapest of them is not worse and nobody can still improve."""
