@@ -165,7 +165,9 @@ class Evidence:
             for other in others
         )
 
-    def chance_of_winning(self, name: str, others: Sequence[str], learned: Mapping[str, float], look: int, floor: float) -> float:
+    def chance_of_winning(
+        self, name: str, others: Sequence[str], learned: Mapping[str, float], look: int, floor: float
+    ) -> float:
         """At most so likely is it to reach the floor, and to be better than all of these or not worse, when everything is seen.
 
         Corrections for many pairs are left out, so that it is never too low for their sake.

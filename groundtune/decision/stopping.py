@@ -2,10 +2,10 @@
 
 Untuned candidates answer look by look; one that is worse than another by the margin or more is dropped. Training waits while
 the best of them may leave no headroom. Tuned candidates learn a quarter of their pairs first and answer look by look beside the
-others, and learn all as soon as that is not likely to decide the race. With everything learned the race also ends when nobody is
-likely to win it. With a quarter a candidate is dropped when it would be worse by the margin even if all
-its data brought as much for each fourfold as the last fourfold did, from a sixteenth, which is trained only to know that: no
-learning curve is taken to grow steeper, as in learning-curve cross-validation (Mohr and van Rijn 2023).
+others, and learn all as soon as that is not likely to decide the race. With everything learned it also ends when nobody is likely
+to win. With a quarter one is dropped when it would be worse by the margin even if all its data brought as much for each fourfold
+as the last fourfold did, from a sixteenth, which is trained only to know that: no learning curve is taken to grow steeper, as in
+learning-curve cross-validation (Mohr and van Rijn 2023).
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class _Race:
             self.learned[one.name] = one.at(turn, self.evidence.turns)
 
     def _until_headroom(self, untuned: Sequence[Entrant], tuned: Sequence[Entrant]) -> int:
-        """Ask untuned candidates until the best is shown to leave headroom, and return that look; without, training is spared."""
+        """Ask untuned candidates until the best is shown to leave headroom, and return that look; else spare the training."""
         last = len(self.evidence.looks.ends) - 1
         for look in range(last):
             self._ask(untuned, look, others=())
@@ -260,7 +260,9 @@ class _Race:
         if best >= FUTILE:
             return False
         asked, whole = self.evidence.looks.ends[look], self.evidence.looks.ends[-1]
-        self.ended = f"Ended after {asked} of {whole} questions: nobody has a chance of {100 * FUTILE:g} % to win with all of them."
+        self.ended = (
+            f"Ended after {asked} of {whole} questions: nobody has a chance of {100 * FUTILE:g} % to win with all of them."
+        )
         return True
 
     def _able(self, one: Entrant, look: int) -> bool:

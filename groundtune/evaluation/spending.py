@@ -1,7 +1,7 @@
 """How an error rate is spent over several looks at growing data, and Holm over hypotheses that were seen at some of them.
 
-A look k may use the share w_k of the error rate (alpha spending: Lan and DeMets 1983, with the linear function of Kim and DeMets
-1987). A hypothesis that was tested at several looks has the p-value min p_k / w_k: a weighted Bonferroni
+A look k may use the share w_k of the error rate (alpha spending: Lan and DeMets 1983, with the linear function of Kim and
+DeMets 1987). A hypothesis that was tested at several looks has the p-value min p_k / w_k: a weighted Bonferroni
 correction. It holds under any dependence between looks, so that the tests of one look serve at each of them, and whatever the
 data decide about which tests are left out. It is conservative: the exact boundaries of a Brownian motion are a little lower.
 """
