@@ -1,11 +1,11 @@
 """Which candidate answers, learns and stops when, so that no more is measured than a verdict needs. Pure: it is handed scores.
 
 Untuned candidates answer look by look; one that is worse than another by the margin or more is dropped. Training waits while
-the best of them may leave no headroom. Tuned candidates learn a quarter of their pairs first and answer look by look beside the
-others, and learn all as soon as that is not likely to decide the race. With everything learned it also ends when nobody is likely
-to win. With a quarter one is dropped when it would be worse by the margin even if all its data brought as much for each fourfold
-as the last fourfold did, from a sixteenth, which is trained only to know that: no learning curve is taken to grow steeper, as in
-learning-curve cross-validation (Mohr and van Rijn 2023).
+the best of them may leave no headroom. Tuned candidates learn a quarter of their pairs first and answer look by look beside
+the others, and learn all as soon as that is not likely to decide the race. With everything learned it also ends when nobody
+is likely to win. With a quarter one is dropped when it would be worse by the margin even if all its data brought as much for
+each fourfold as the last fourfold did, from a sixteenth, which is trained only to know that: no learning curve is taken to
+grow steeper, as in learning-curve cross-validation (Mohr and van Rijn 2023).
 """
 
 from __future__ import annotations
