@@ -3,6 +3,7 @@
     python -m benchmarks.freshness                # every cell that is not done yet, the most telling first
     python -m benchmarks.freshness --minutes 60   # begin no cell after that; the same command goes on later
     python -m benchmarks.freshness --cells company-tuned company-rag
+    python -m benchmarks.freshness --report       # no cell: the tables of docs/deciding.md from the kept figures
 
 A cell is one candidate on one task: trained on the old documents, asked, asked with wrong, conflicting and missing passages,
 and asked again after the documents were edited and synced. Every finished cell is kept in out/benchmarks, and the results file
@@ -13,14 +14,16 @@ stale about what they learned only.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.cells import Cell, Done, kept, run_cells
 from benchmarks.freshness_cells import measure, workspace
 from benchmarks.freshness_figures import figures_of
+from benchmarks.freshness_report import write_page
 from benchmarks.freshness_worlds import Worlds, company_worlds, handbook_worlds
-from benchmarks.harness import WORK, Figure, Goal, data_folder, goal, save
+from benchmarks.harness import RESULTS, WORK, Figure, Goal, data_folder, goal, save
 
 CANDIDATES = ("tuned", "rag", "rag_tuned", "few_shot", "prompt", "domain")
 """In the order in which they are run: stale weights, then what they are held against."""
@@ -60,7 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="embedded:smollm2", help="provider:name")
     parser.add_argument("--embedder", default="embedded:minilm", help="provider:name")
     parser.add_argument("--name", default="freshness", help="of the results")
+    parser.add_argument("--report", action="store_true", help="only the page, from the kept figures")
     options = parser.parse_args(arguments)
+    names = [task.name for task in TASKS]
+    if options.report:
+        figures = json.loads((RESULTS / f"{options.name}.json").read_text(encoding="utf-8"))
+        write_page(figures, tasks=names, candidates=CANDIDATES)
+        return 0
     folder, known = WORK / options.name, {task.name: task for task in TASKS}
     wanted = [cell for cell in cells() if not options.cells or f"{cell.setting}-{cell.candidate}" in options.cells]
     made: dict[str, Worlds] = {}
@@ -80,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return measure(cell, root, worlds)
 
     def write() -> None:
-        figures = figures_of(kept(cells(), folder), tasks=[task.name for task in TASKS], candidates=CANDIDATES)
+        figures = figures_of(kept(cells(), folder), tasks=names, candidates=CANDIDATES)
         save(options.name, figures, goals_of(figures))
 
     missing = run_cells(wanted, folder=folder, run=run, minutes=options.minutes, after=write)

@@ -109,6 +109,13 @@ def table(name: str, figures: Mapping[str, Figure], goals: Sequence[Goal]) -> st
     return "\n".join(parts)
 
 
+def put_between(begin: str, end: str, text: str, path: Path) -> None:
+    """Put `text` between two marks of a page, in place of what stands there."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
 def commit() -> str:
     """The checked-out commit, with `+changes` when tracked files differ from it; `unknown` outside git."""
     head = _git("rev-parse", "--short=12", "HEAD")

@@ -12,6 +12,7 @@ from benchmarks import freshness
 from benchmarks.cells import Cell, Done
 from benchmarks.freshness_cells import measure, show, workspace
 from benchmarks.freshness_figures import doses, figures_of, overtaking, price, robustness, rows_of
+from benchmarks.freshness_report import BEGIN, END, write_page
 from benchmarks.freshness_worlds import Worlds, company_worlds, edit_rows
 from benchmarks.harness import Figure
 from groundtune.company import generate
@@ -166,6 +167,15 @@ def test_price_and_doses_by_hand() -> None:
     assert found["known_count"] == 8 and found["control_count"] == 0
     assert list(doses(rows, "taught").values()) == pytest.approx([0.8, 0.65, 0.5, 0.2])
     assert price(rows, "held_out") == {"edited_count": 0} and not doses(rows, "held_out") and not robustness(rows, "taught")
+
+
+def test_the_page_shows_every_row_and_what_is_missing(tmp_path: Path, done: dict[Cell, Done]) -> None:
+    page, candidates = tmp_path / "page.md", ("tuned", "rag", "domain")
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    write_page(figures_of(done, tasks=["firm"], candidates=candidates), tasks=["firm"], candidates=candidates, path=page)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n") and text.endswith("after\n") and "old\n" not in text
+    assert "| firm | `rag` | learned from |" in text and "Not measured yet: firm-domain." in text
 
 
 def test_retrieval_overtakes_where_the_two_lines_cross() -> None:

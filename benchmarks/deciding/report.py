@@ -15,7 +15,7 @@ from benchmarks.deciding.replay import SIZES
 from benchmarks.deciding.situations import SITUATIONS
 from benchmarks.deciding.standings import OURS
 from benchmarks.deciding.tasks import TUNED, UNTUNED
-from benchmarks.harness import ROOT, Figure
+from benchmarks.harness import ROOT, Figure, put_between
 
 PAGE, FRONT = ROOT / "docs" / "deciding.md", ROOT / "README.md"
 DRAWN = ROOT / "docs" / "figures"
@@ -74,24 +74,18 @@ def cost_table(figures: Mapping[str, Figure]) -> str:
 def write_page(figures: Mapping[str, Figure], path: Path, *, drawn: str = "figures") -> None:
     """Put the table and the drawings in their place on a page, from which `drawn` is the drawings' folder."""
     shown = "\n\n".join(f"![{about}]({drawn}/{name})" for name, about in DRAWINGS.items())
-    _between(BEGIN, END, f"{table(figures)}{_left_out(figures)}\n\n{shown}", path)
+    put_between(BEGIN, END, f"{table(figures)}{_left_out(figures)}\n\n{shown}", path)
 
 
 def write_costs(figures: Mapping[str, Figure], path: Path) -> None:
     """The same for the costs."""
     shown = f"![What the frugal race takes of the exhaustive one, task by task](figures/{COST_DRAWING})"
-    _between(COST_BEGIN, COST_END, f"{cost_table(figures)}{_left_out(figures)}\n\n{shown}", path)
+    put_between(COST_BEGIN, COST_END, f"{cost_table(figures)}{_left_out(figures)}\n\n{shown}", path)
 
 
 def _left_out(figures: Mapping[str, Figure]) -> str:
     missing = [one.partition(":")[0] for one in str(figures.get("tasks_missing") or "").split("; ")]
     return f"\n\nNot complete yet, and left out: {', '.join(missing)}." if any(missing) else ""
-
-
-def _between(begin: str, end: str, text: str, path: Path) -> None:
-    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
-    _, _, after = rest.partition(end)
-    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def draw_regrets(figures: Mapping[str, Figure], path: Path) -> None:
