@@ -98,7 +98,10 @@ def run(scene: Scene, *, items: int, shape: str, kind: str, seed: int) -> tuple[
         answered[name, share] = ends[look]
         return rows[name, share][: ends[look]]
 
-    field = [Entrant(name, cost, shares if name in TUNED else ()) for name, cost in COSTS.items()]
+    field = [
+        Entrant(name, cost, shares if name in TUNED else (), training=cost * TRAINING / items if name in TUNED else 0.0)
+        for name, cost in COSTS.items()
+    ]
     course = race(field, looks, measure=measure, margin=MARGIN, floor=FLOOR, seed=seed)
     kept = {name: rows[name, course.seen.learned[name]][: ends[course.look]] for name in course.left}
     whole = {name: rows[name, 1.0] for name in COSTS}

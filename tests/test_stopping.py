@@ -171,6 +171,13 @@ def test_no_race_ends_for_want_of_a_chance_while_somebody_can_still_learn() -> N
     assert course.ended == "Decided after 25 of 100 questions: tuned is better than every other candidate."
 
 
+@pytest.mark.parametrize(("training", "continued"), [(0.0, False), (100.0, True)])
+def test_a_quarter_that_leads_goes_on_where_training_is_dearer_than_answers(training: float, continued: bool) -> None:
+    rows = {("a", 1.0): right(40), ("tuned", 1 / 4): right(70), ("tuned", 1.0): right(90)}
+    _, asked = run(rows, [Entrant("a", 1.0), Entrant("tuned", 2.0, (1 / 4, 1.0), training)])
+    assert ("tuned 0.25 1" in asked) == continued
+
+
 def test_where_nobody_is_good_enough_the_race_ends_early() -> None:
     course, _ = run({("a", 1.0): right(0), ("b", 1.0): right(1)}, [Entrant("a", 1.0), Entrant("b", 2.0)], floor=0.2)
     assert course.ended.startswith("Ended after 25 of 100 questions") and course.left == ("a", "b")

@@ -15,7 +15,7 @@ import numpy as np
 
 from groundtune.evaluation.bounded import Array, BoundedValues, Codes, score_test
 from groundtune.evaluation.spending import Family, look_weights, predictive_power
-from groundtune.evaluation.statistics import FLIPS, exact_mcnemar, questions_needed, sign_flip
+from groundtune.evaluation.statistics import FLIPS, exact_mcnemar, sign_flip
 from groundtune.types import ALPHA_NOT_WORSE, ALPHA_SUPERIOR
 
 SPARED = 0.005
@@ -61,9 +61,11 @@ class Entrant:
 
     name: str
     effort: float
-    """Planned seconds or money of the answers: cheaper ones go first."""
+    """Planned seconds or money of all answers: cheaper ones go first."""
     rungs: tuple[float, ...] = ()
     """Shares of its training pairs that a tuned candidate may learn, from the smallest to 1; empty for others."""
+    training: float = 0.0
+    """Planned effort of learning all of its pairs."""
 
     @property
     def claimed(self) -> tuple[float, ...]:
@@ -151,19 +153,21 @@ class Evidence:
             for pair in (one, one[::-1])
         }
 
-    def about_to_win(self, name: str, others: Sequence[str], learned: Mapping[str, float], look: int) -> bool:
-        """Whether the next look will more likely than not show a candidate to be better than all of these, at the gain seen."""
-        return all(
-            questions_needed(
-                self._sample(self.rows[name, learned[name], look] - self.rows[other, learned[other], look], low=-1.0),
-                0.0,
-                alpha=ALPHA_SUPERIOR * self._weights[look + 1] / (len(self._one_way) * len(self._states(name, other))),
-                two_sided=True,
-                chance=0.3,
-            )
-            <= self.looks.ends[look + 1]
+    def chance_of_beating(self, name: str, others: Sequence[str], learned: Mapping[str, float], look: int) -> float:
+        """How likely it is to be shown to be better than all of these at the last look, each with what it has learned now."""
+        return min(
+            self._chance_of_more((name, other, learned[name], learned[other]), look, pairs=len(self._one_way))
             for other in others
         )
+
+    def _chance_of_more(self, state: Hypothesis, look: int, *, pairs: int = 1) -> float:
+        """The chance of the last look to show that the first is better than the second, as one of so many pairs."""
+        a, b, one, other = state
+        p_value = self._two_sided(state, look) / 2
+        if np.nanmean(self.rows[a, one, look] - self.rows[b, other, look]) <= 0:
+            p_value = 1 - p_value
+        level = ALPHA_SUPERIOR / 2 * self._weights[-1] / (pairs * len(self._states(a, b)))
+        return predictive_power(p_value, self.looks.shares[look], level=level)
 
     def chance_of_winning(
         self, name: str, others: Sequence[str], learned: Mapping[str, float], look: int, floor: float
@@ -176,10 +180,8 @@ class Evidence:
         good = predictive_power(score_test(self._sample(rows, low=0.0), floor), share, level=0.5) if 0 < floor < 1 else 1.0
         better, not_worse = [1.0], [1.0]
         for other in others:
-            state: Hypothesis = (name, other, learned[name], learned[other])
+            better.append(self._chance_of_more((name, other, learned[name], learned[other]), look))
             gain = self._sample(rows - self.rows[other, learned[other], look], low=-1.0)
-            p_value, level = self._two_sided(state, look) / 2, ALPHA_SUPERIOR / 2 * self._weights[-1]
-            better.append(predictive_power(p_value if gain.values.mean() > 0 else 1 - p_value, share, level=level))
             not_worse.append(predictive_power(score_test(gain, -self.margin), share, level=NOT_WORSE * self._weights[-1]))
         return min(good, max(min(better), min(not_worse)))
 

@@ -67,7 +67,8 @@ def entrant(candidate: Candidate, *, effort: float, pairs: int, training: float,
         return Entrant(candidate.name, effort)
     first = LOOKS[0] * answering
     cheap = training / RISE + first <= (training + first) / 2
-    return Entrant(candidate.name, effort, rungs_of(pairs) if cheap and _grows(candidate.tuning) else (1.0,))
+    rungs = rungs_of(pairs) if cheap and _grows(candidate.tuning) else (1.0,)
+    return Entrant(candidate.name, effort, rungs, training=effort * training / answering if answering else 0.0)
 
 
 def _grows(tuning: Tuning) -> bool:

@@ -2,10 +2,10 @@
 
 Untuned candidates answer look by look; one that is worse than another by the margin or more is dropped. Training waits while
 the best of them may leave no headroom. Tuned candidates learn a quarter of their pairs first and answer look by look beside
-the others, and learn all as soon as that is not likely to decide the race. With everything learned it also ends when nobody
-is likely to win. With a quarter one is dropped when it would be worse by the margin even if all its data brought as much for
-each fourfold as the last fourfold did, from a sixteenth, which is trained only to know that: no learning curve is taken to
-grow steeper, as in learning-curve cross-validation (Mohr and van Rijn 2023).
+the others, and learn all as soon as further answers cost more than they are likely to save. With everything learned it also
+ends when nobody is likely to win. With a quarter one is dropped when it would be worse by the margin even if all its data
+brought as much for each fourfold as the last fourfold did, from a sixteenth, which is trained only to know that: no learning
+curve is taken to grow steeper, as in learning-curve cross-validation (Mohr and van Rijn 2023).
 """
 
 from __future__ import annotations
@@ -132,13 +132,16 @@ class _Race:
         return self._course()
 
     def _goes_on(self, tuned: Sequence[Entrant], untuned: Sequence[Entrant], look: int) -> bool:
-        """Whether a part of the pairs is likely to decide the race at the next look; else all are learned at once."""
+        """Whether a part of the pairs is worth further answers: what it saves by winning, times the chance of that, is more."""
         if look == len(self.evidence.looks.ends) - 1 or not self._left(tuned):
             return True
         present = [*self._left(tuned), *self._left(untuned)]
         best = max(present, key=lambda one: self._mean(one, look))
         others = [one.name for one in present if one is not best]
-        return bool(best.rungs) and self.evidence.about_to_win(best.name, others, self.learned, look)
+        if not best.rungs or not others:
+            return not others
+        saved = self.evidence.chance_of_beating(best.name, others, self.learned, look) * sum(one.training for one in present)
+        return saved > (1 - self.evidence.looks.shares[look]) * sum(one.effort for one in present)
 
     def _learn(self, tuned: Sequence[Entrant], turn: int) -> None:
         for one in self._left(tuned):
