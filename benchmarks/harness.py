@@ -1,4 +1,4 @@
-"""Where benchmark data lie and how figures are kept. Knows files and this machine; knows nothing of what is measured."""
+"""Where benchmark data lie, how figures are kept and put on pages. Knows files and this machine, not what is measured."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from groundtune.cli.main import COMMANDS, GROUPS, application
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "groundtune"
 BEGIN, END = "<!-- tree: written by make docs -->", "<!-- end of tree -->"
+TYPED = "py.typed"
 WIDTH = 26
 
 
@@ -52,6 +53,8 @@ def tree(folder: Path = PACKAGE, *, depth: int = 0) -> list[str]:
     for path in sorted(folder.glob("*.py")):
         if path != inner:
             lines.append(_row(path.name, depth + 1, about(path)))
+    if (folder / TYPED).exists():
+        lines.append(_row(TYPED, depth + 1, "Says that the package carries its types (PEP 561)"))
     for path in sorted(folder.iterdir()):
         if path.is_dir() and path.name != "__pycache__":
             lines += tree(path, depth=depth + 1)

@@ -26,8 +26,8 @@ def looks_of(task: Task, *, seed: int) -> Looks:
     """The scored items in one random order by group, cut into looks.
 
     A cross-fitted race looks after each fold, whose groups are random already: then a tuned candidate is trained for the folds
-    that were reached, and not for all. A sealed one looks at a quarter, a half and all of the groups. A first look with fewer
-    than ten groups is joined to the next.
+    that were reached, and not for all. A sealed one looks at an eighth, a quarter, a half and all of the groups. A first look
+    with fewer than ten groups is joined to the next.
     """
     by_id = task.by_id()
     group = {item: by_id[item].group for item in task.test_ids}

@@ -1,4 +1,4 @@
-"""How an error rate is spent over several looks at growing data, and Holm over hypotheses that were seen at some of them.
+"""How an error rate is spent over looks at growing data, Holm over what was seen at some of them, what the last may show.
 
 A look k may use the share w_k of the error rate (alpha spending: Lan and DeMets 1983, with the linear function of Kim and
 DeMets 1987). A hypothesis that was tested at several looks has the p-value min p_k / w_k: a weighted Bonferroni
